@@ -1,0 +1,37 @@
+# Finds the torch of a Python wheel and offers it as torch::cpu.
+# torch's own CMake package refuses a CUDA wheel on a machine without the CUDA toolkit, which is what many people
+# have; include folders and two libraries are all that is needed, so that is all this looks for.
+set(_candidates ${SKIPATTN_TORCH_PYTHON} $ENV{SKIPATTN_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/.venv/bin/python python3)
+foreach(_python IN LISTS _candidates)
+  execute_process(
+    COMMAND ${_python} -c "import torch; print(torch.__path__[0]); print(torch.__version__); print(int(torch._C._GLIBCXX_USE_CXX11_ABI))"
+    OUTPUT_VARIABLE _found RESULT_VARIABLE _status ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(_status EQUAL 0)
+    string(REPLACE "\n" ";" _found "${_found}")
+    list(GET _found 0 TorchWheel_ROOT)
+    list(GET _found 1 TorchWheel_VERSION)
+    list(GET _found 2 TorchWheel_CXX11_ABI)
+    set(TorchWheel_PYTHON ${_python} CACHE INTERNAL "The python that imports this torch")
+    break()
+  endif()
+endforeach()
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(TorchWheel
+  REQUIRED_VARS TorchWheel_ROOT VERSION_VAR TorchWheel_VERSION
+  REASON_FAILURE_MESSAGE "no python here can import torch, scripts/setup.sh installs it into .venv")
+
+if(TorchWheel_FOUND AND NOT TARGET torch::cpu)
+  string(REGEX MATCH "^[0-9]+\\.[0-9]+" _short ${TorchWheel_VERSION})
+  if(_short VERSION_LESS 2.11)
+    message(FATAL_ERROR "torch ${TorchWheel_VERSION} at ${TorchWheel_ROOT} is too old: 2.11 or newer is needed")
+  endif()
+  add_library(torch::cpu INTERFACE IMPORTED GLOBAL)
+  target_include_directories(torch::cpu SYSTEM INTERFACE
+    ${TorchWheel_ROOT}/include ${TorchWheel_ROOT}/include/torch/csrc/api/include)
+  target_compile_definitions(torch::cpu INTERFACE _GLIBCXX_USE_CXX11_ABI=${TorchWheel_CXX11_ABI})
+  # The bare libtorch.so carries no code of the CPU build but pulls in the CUDA part where there is one.
+  target_link_libraries(torch::cpu INTERFACE
+    ${TorchWheel_ROOT}/lib/libtorch_cpu.so ${TorchWheel_ROOT}/lib/libc10.so OpenMP::OpenMP_CXX Threads::Threads)
+  target_link_options(torch::cpu INTERFACE -Wl,-rpath,${TorchWheel_ROOT}/lib)
+endif()

@@ -1,0 +1,20 @@
+# Flags shared by every target, as the interface target skipattn_flags.
+add_library(skipattn_flags INTERFACE)
+target_compile_options(skipattn_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-unused-parameter
+  $<$<BOOL:${SKIPATTN_WERROR}>:-Werror>)
+target_include_directories(skipattn_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_definitions(skipattn_flags INTERFACE SKIPATTN_VERSION="${PROJECT_VERSION}")
+
+if(SKIPATTN_SANITIZE)
+  target_compile_options(skipattn_flags INTERFACE -fsanitize=${SKIPATTN_SANITIZE} -fno-omit-frame-pointer -g)
+  target_link_options(skipattn_flags INTERFACE -fsanitize=${SKIPATTN_SANITIZE})
+endif()
+
+# ccache understands precompiled headers only when told to overlook their time stamps.
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE_PROGRAM})
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+endif()

@@ -1,0 +1,62 @@
+# skipattn_module(NAME [TORCH] [WHOLE_ARCHIVE] [DEPENDS modules and libraries...])
+# Every folder of src/skipattn is one static library, skipattn_NAME, of all its *.cpp files, and one test program,
+# NAME_test, of its *_test.cpp files. TORCH: may include ATen headers (they are precompiled once, in attention/).
+# WHOLE_ARCHIVE: keep objects that only register themselves (torch operators).
+function(skipattn_module name)
+  cmake_parse_arguments(arg "TORCH;WHOLE_ARCHIVE" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/cpu/*.cpp)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_(test|main)\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+
+  set(depends)
+  foreach(item IN LISTS arg_DEPENDS)
+    list(APPEND depends $<IF:$<TARGET_EXISTS:skipattn_${item}>,skipattn_${item},${item}>)
+  endforeach()
+
+  if(NOT sources)
+    add_library(skipattn_${name} INTERFACE)
+    return()
+  endif()
+  add_library(skipattn_${name}_objects STATIC ${sources})
+  target_link_libraries(skipattn_${name}_objects PUBLIC skipattn_flags ${depends})
+  add_library(skipattn_${name} INTERFACE)
+  if(arg_WHOLE_ARCHIVE)
+    target_link_libraries(skipattn_${name} INTERFACE
+      $<LINK_LIBRARY:WHOLE_ARCHIVE,skipattn_${name}_objects> skipattn_flags ${depends})
+  else()
+    target_link_libraries(skipattn_${name} INTERFACE skipattn_${name}_objects)
+  endif()
+  if(arg_TORCH)
+    skipattn_use_torch(skipattn_${name}_objects)
+  endif()
+
+  if(SKIPATTN_TESTS AND tests)
+    skipattn_test(${name}_test SOURCES ${tests} DEPENDS skipattn_${name})
+    if(arg_TORCH)
+      skipattn_use_torch(${name}_test)
+    endif()
+  endif()
+endfunction()
+
+# skipattn_test(NAME SOURCES files... DEPENDS libraries...): a GoogleTest program run by ctest, one entry a program.
+function(skipattn_test name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES
+    FAIL_REGULAR_EXPRESSION "0 tests from 0 test suites ran" WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+    ENVIRONMENT "SKIPATTN_SOURCE_DIR=${CMAKE_SOURCE_DIR};SKIPATTN_PYTHON=${TorchWheel_PYTHON}")
+endfunction()
+
+# Links torch and shares one precompiled header among all targets that use it.
+function(skipattn_use_torch target)
+  target_link_libraries(${target} PUBLIC torch::cpu)
+  if(NOT TARGET skipattn_torch_pch)
+    add_library(skipattn_torch_pch OBJECT ${CMAKE_SOURCE_DIR}/cmake/torch_pch.cpp)
+    target_link_libraries(skipattn_torch_pch PUBLIC skipattn_flags torch::cpu)
+    target_precompile_headers(skipattn_torch_pch PRIVATE <ATen/ATen.h> <string> <vector> <memory> <map>)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM skipattn_torch_pch)
+endfunction()
