@@ -1,0 +1,57 @@
+// ModelConfig: the sizes and switches of a decoder, independent of torch. Read from and written to the config.json of a
+// Hugging Face directory (hugging_face.h), from [model] of a TOML file, and from the presets below.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "skipattn/routing/costs.h"
+#include "skipattn/routing/routing.h"
+
+namespace skipattn::model {
+
+/// One decoder. Zero means "derived" where a field says so; resolve() fills those in.
+struct ModelConfig {
+  std::string name = "gpt2";          ///< preset it came from, for people; "" when from a file
+  std::string family = "gpt2";        ///< "gpt2": learned positions, LayerNorm, GELU, biases
+  int64_t layers = 12;                ///< L, 1..1000
+  int64_t heads = 12;                 ///< H, query heads, 1 or more
+  int64_t kv_heads = 0;               ///< Hkv, divides heads; 0: heads
+  int64_t width = 768;                ///< D
+  int64_t head_width = 0;             ///< d; 0: width / heads
+  int64_t mlp_width = 0;              ///< 0: 4 * width
+  int64_t vocabulary = 0;             ///< 0: the data's when training, else 50257
+  int64_t positions = 0;              ///< longest context; 0: the data's context when training, else 1024
+  bool tied_head = true;              ///< the vocabulary head is the token embedding
+  bool bias = true;                   ///< biases in linear layers and norms
+  std::string activation = "gelu_new";///< "gelu_new" (tanh form, GPT-2's) or "gelu" (exact, nanoGPT's)
+  double norm_epsilon = 1e-5;
+  int64_t window = 0;                 ///< sliding window of every layer in tokens, the query itself included; 0: none
+  bool scale_attention = true;        ///< false: softmax scale 1 instead of 1/sqrt(d)
+  bool scale_by_layer = false;        ///< softmax scale of layer l divided by l + 1
+  double initializer_range = 0.02;    ///< deviation of the initial weights; residual projections / sqrt(2 L)
+  int64_t end_of_text = -1;           ///< token id; -1: none
+  std::string routing = "baseline";   ///< routing text (routing/routing.h)
+
+  bool operator==(const ModelConfig&) const = default;
+
+  /// Fills in derived zeros (not vocabulary and positions, which data may decide).
+  void derive();
+  /// derive(), then GPT-2's vocabulary and positions where still zero.
+  void resolve();
+  /// Throws InputError listing every fault, the routing's included, each line beginning with `prefix`.
+  void validate(const std::string& prefix) const;
+
+  routing::Shape routing_shape() const;
+  routing::Dimensions dimensions() const;
+  /// Softmax scale of layer `layer`.
+  double softmax_scale(int64_t layer) const;
+};
+
+/// Names that preset() knows, in order of size.
+std::vector<std::string> preset_names();
+/// A preset by name; InputError naming the nearest one otherwise.
+ModelConfig preset(const std::string& name);
+
+}  // namespace skipattn::model

@@ -1,0 +1,129 @@
+#include "skipattn/model/layer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <algorithm>
+
+#include "skipattn/core/random.h"
+
+namespace skipattn::model {
+
+namespace {
+
+/// Index of a tensor in the layer's source list, appended when new.
+int64_t source_index(std::vector<LayerLayout::SourceTensor>& sources, int64_t layer, bool is_value) {
+  for (size_t i = 0; i < sources.size(); ++i)
+    if (sources[i].layer == layer && sources[i].is_value == is_value) return static_cast<int64_t>(i);
+  sources.push_back({layer, is_value});
+  return static_cast<int64_t>(sources.size()) - 1;
+}
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+}
+
+/// `count` heads of a fused projection [B, T, rows * …] from row `begin` on, as a view [B, count, T, d].
+at::Tensor head_view(const at::Tensor& fused, int64_t begin, int64_t count, int64_t head_width) {
+  return fused.narrow(2, begin * head_width, count * head_width)
+      .view({fused.size(0), fused.size(1), count, head_width})
+      .transpose(1, 2);
+}
+
+at::Tensor attend(const LayerLayout& layout, const at::Tensor& query, const KeyValues& own,
+                  const std::vector<KeyValues>& lower, const LayerCall& call) {
+  std::vector<at::Tensor> sources;
+  sources.reserve(layout.sources.size());
+  for (const LayerLayout::SourceTensor& source : layout.sources) {
+    const KeyValues& lender = source.layer == layout.layer ? own : lower.at(source.layer);
+    sources.push_back(source.is_value ? lender.values : lender.keys);
+  }
+  attention::Options options;
+  options.scale = layout.softmax_scale;
+  options.first_key = call.first_key;
+  options.dropout_p = call.dropout;
+  // The operator takes a signed seed.
+  options.dropout_seed = static_cast<int64_t>(derive_seed(call.dropout_seed, "attention") >> 1);
+  return attention::routed_attention(query, sources, layout.pairs, options).output;
+}
+
+}  // namespace
+
+std::vector<LayerLayout> make_layouts(const ModelConfig& config, const routing::Plan& plan) {
+  std::vector<LayerLayout> layouts;
+  for (int64_t l = 0; l < config.layers; ++l) {
+    const routing::LayerPlan& layer = plan.layers[l];
+    LayerLayout layout;
+    layout.layer = l;
+    layout.heads = config.heads;
+    layout.head_width = config.head_width;
+    layout.live_keys = static_cast<int64_t>(layer.live_keys.size());
+    layout.live_values = static_cast<int64_t>(layer.live_values.size());
+    layout.window = config.window > 0 && layer.window > 0 ? std::min<int64_t>(config.window, layer.window)
+                                                          : std::max<int64_t>(config.window, layer.window);
+    layout.softmax_scale = config.softmax_scale(l);
+    layout.norm_epsilon = config.norm_epsilon;
+    layout.exact_gelu = config.activation == "gelu";
+    for (const auto& head : layer.heads) {
+      std::vector<attention::Pair> pairs;
+      for (const routing::SlotPair& slot : head)
+        pairs.push_back({source_index(layout.sources, slot.key_layer, false), slot.key_slot,
+                         source_index(layout.sources, slot.value_layer, true), slot.value_slot});
+      layout.pairs.push_back(std::move(pairs));
+    }
+    layouts.push_back(std::move(layout));
+  }
+  return layouts;
+}
+
+std::vector<at::Tensor> LayerWeights::list() const {
+  return {norm1_weight, norm1_bias, qkv_weight, qkv_bias, output_weight, output_bias,
+          norm2_weight, norm2_bias, up_weight,  up_bias,  down_weight,   down_bias};
+}
+
+LayerWeights LayerWeights::from_list(const std::vector<at::Tensor>& tensors) {
+  return {tensors.at(0), tensors.at(1), tensors.at(2), tensors.at(3), tensors.at(4),  tensors.at(5),
+          tensors.at(6), tensors.at(7), tensors.at(8), tensors.at(9), tensors.at(10), tensors.at(11)};
+}
+
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon,
+                      at::ScalarType dtype) {
+  const std::optional<at::Tensor> shift = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
+  return at::layer_norm(x, {x.size(-1)}, weight, shift, epsilon).to(dtype);
+}
+
+at::Tensor seeded_dropout(const at::Tensor& x, double p, uint64_t seed) {
+  if (p <= 0) return x;
+  // Drawn on the CPU so that a seed means the same mask on every device.
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  const at::Tensor keep = at::empty(x.sizes(), at::TensorOptions(at::kFloat)).bernoulli_(1.0 - p, generator);
+  return x * keep.to(x.device()).to(x.scalar_type()).mul_(1.0 / (1.0 - p));
+}
+
+LayerResult run_layer(const LayerLayout& layout, const LayerWeights& weights, const at::Tensor& residual,
+                      const std::vector<KeyValues>& lower, const LayerCall& call) {
+  const at::ScalarType dtype = weights.qkv_weight.scalar_type();
+  const int64_t batch = residual.size(0), length = residual.size(1), d = layout.head_width;
+
+  const at::Tensor normed = layer_norm(residual, weights.norm1_weight, weights.norm1_bias, layout.norm_epsilon, dtype);
+  const at::Tensor fused = linear(normed, weights.qkv_weight, weights.qkv_bias);  // [B, T, (H + K + V) * d]
+  const at::Tensor query = head_view(fused, 0, layout.heads, d);
+  KeyValues own;
+  if (layout.live_keys > 0) own.keys = head_view(fused, layout.heads, layout.live_keys, d);
+  if (layout.live_values > 0) own.values = head_view(fused, layout.heads + layout.live_keys, layout.live_values, d);
+  if (call.key_value_hook) own = call.key_value_hook(layout.layer, own);
+
+  const at::Tensor attended = attend(layout, query, own, lower, call)  // [B, H, T, d]
+                                  .transpose(1, 2)
+                                  .reshape({batch, length, layout.heads * d});
+  const at::Tensor mixed = linear(attended, weights.output_weight, weights.output_bias);
+  const at::Tensor middle =
+      residual + seeded_dropout(mixed, call.dropout, derive_seed(call.dropout_seed, "attention output"));
+
+  const at::Tensor normed2 = layer_norm(middle, weights.norm2_weight, weights.norm2_bias, layout.norm_epsilon, dtype);
+  const at::Tensor hidden = at::gelu(linear(normed2, weights.up_weight, weights.up_bias), layout.exact_gelu ? "none" : "tanh");
+  const at::Tensor down = linear(hidden, weights.down_weight, weights.down_bias);
+  return {middle + seeded_dropout(down, call.dropout, derive_seed(call.dropout_seed, "mlp output")), own};
+}
+
+}  // namespace skipattn::model

@@ -1,0 +1,106 @@
+#include "skipattn/training/loss.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+namespace skipattn::training {
+
+namespace {
+
+/// Softmax statistics are kept in fp32, or fp64 for fp64 inputs.
+at::ScalarType accumulation_type(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+
+struct Chunk {
+  at::Tensor losses;         // [rows], 0 where the target is -1
+  at::Tensor probabilities;  // [rows, V]
+  at::Tensor index;          // [rows, 1], the target, 0 where it is -1
+  at::Tensor counted;        // [rows, 1], 1 or 0
+};
+
+/// Losses of some rows and the softmax behind them.
+Chunk evaluate_chunk(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+  Chunk chunk;
+  at::Tensor scores = at::linear(hidden, weight).to(accumulation_type(hidden));
+  chunk.index = targets.clamp_min(0).unsqueeze(1);
+  chunk.counted = targets.ge(0).unsqueeze(1).to(scores.scalar_type());
+  const at::Tensor target_scores = scores.gather(1, chunk.index);
+  const at::Tensor maximum = scores.amax(1, /*keepdim=*/true);
+  scores.sub_(maximum).exp_();
+  const at::Tensor sums = scores.sum(1, /*keepdim=*/true);
+  chunk.losses = ((sums.log() + maximum - target_scores) * chunk.counted).squeeze(1);
+  chunk.probabilities = scores.div_(sums);
+  return chunk;
+}
+
+class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
+                            const at::Tensor& targets, bool needs_gradient) {
+    const at::ScalarType type = accumulation_type(hidden);
+    const double count = std::max<double>(1.0, targets.ge(0).sum().item<double>());
+    at::Tensor total = at::zeros({}, hidden.options().dtype(type));
+    at::Tensor hidden_grad, weight_grad;
+    if (needs_gradient) {
+      hidden_grad = at::empty_like(hidden);
+      weight_grad = at::zeros(weight.sizes(), weight.options().dtype(type));
+    }
+    const int64_t rows = hidden.size(0), step = loss_chunk_rows(weight.size(0));
+    for (int64_t begin = 0; begin < rows; begin += step) {
+      const int64_t size = std::min(step, rows - begin);
+      const at::Tensor part = hidden.narrow(0, begin, size);
+      Chunk chunk = evaluate_chunk(part, weight, targets.narrow(0, begin, size));
+      total += chunk.losses.sum();
+      if (!needs_gradient) continue;
+      // d loss / d logits = (softmax - one-hot) / count, rounded to the compute dtype for the two products.
+      chunk.probabilities.scatter_add_(1, chunk.index, at::full_like(chunk.counted, -1.0));
+      const at::Tensor logits_grad =
+          chunk.probabilities.mul_(chunk.counted.mul_(1.0 / count)).to(hidden.scalar_type());
+      hidden_grad.narrow(0, begin, size).copy_(at::mm(logits_grad, weight));
+      weight_grad.add_(at::mm(logits_grad.t(), part));
+    }
+    context->save_for_backward({hidden_grad, weight_grad});
+    context->saved_data["weight_dtype"] = static_cast<int64_t>(weight.scalar_type());
+    return total / count;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto weight_dtype = static_cast<at::ScalarType>(context->saved_data["weight_dtype"].toInt());
+    const at::Tensor& scale = grads[0];
+    return {saved[0] * scale.to(saved[0].scalar_type()), (saved[1] * scale).to(weight_dtype), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+int64_t loss_chunk_rows(int64_t vocabulary) {
+  return std::clamp<int64_t>((int64_t{32} << 20) / (4 * vocabulary), 16, 4096);
+}
+
+at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+  const bool needs_gradient = c10::GradMode::is_enabled() && (hidden.requires_grad() || weight.requires_grad());
+  return CrossEntropy::apply(hidden, weight, targets, needs_gradient);
+}
+
+at::Tensor token_losses(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+  const c10::NoGradGuard no_grad;
+  const int64_t rows = hidden.size(0), step = loss_chunk_rows(weight.size(0));
+  at::Tensor losses = at::empty({rows}, hidden.options().dtype(accumulation_type(hidden)));
+  for (int64_t begin = 0; begin < rows; begin += step) {
+    const int64_t size = std::min(step, rows - begin);
+    losses.narrow(0, begin, size)
+        .copy_(evaluate_chunk(hidden.narrow(0, begin, size), weight, targets.narrow(0, begin, size)).losses);
+  }
+  return losses;
+}
+
+at::Tensor cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+  const at::Tensor scores = at::linear(hidden, weight).to(accumulation_type(hidden));
+  return at::cross_entropy_loss(scores, targets, {}, at::Reduction::Mean, /*ignore_index=*/-1);
+}
+
+}  // namespace skipattn::training

@@ -1,0 +1,22 @@
+// Next-token loss over chunks of rows: the [tokens, vocabulary] logits never exist as a whole.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace skipattn::training {
+
+/// Rows per chunk so that one chunk of fp32 logits takes about 32 MiB.
+int64_t loss_chunk_rows(int64_t vocabulary);
+
+/// Mean cross entropy (nats) of hidden [N, D] against targets int64 [N] under the vocabulary head weight [V, D], as a
+/// scalar (fp32; fp64 for fp64 inputs). Targets of -1 do not count. Differentiable once; the gradients are made during
+/// the forward pass, while a chunk's logits are at hand.
+at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
+
+/// Cross entropy of every token, fp32 [N]; 0 where the target is -1. No gradient.
+at::Tensor token_losses(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
+
+/// The definition of cross_entropy() in plain torch operations.
+at::Tensor cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
+
+}  // namespace skipattn::training
