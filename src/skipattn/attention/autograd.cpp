@@ -20,10 +20,10 @@ struct Settings {
 class BackwardOnce : public torch::autograd::Function<BackwardOnce> {
  public:
   static variable_list forward(AutogradContext* ctx, const at::Tensor& grad_output,
-                               const at::Tensor& query, const std::vector<at::Tensor>& sources,
-                               const std::vector<at::Tensor>& saved, const Settings& settings) {
+                               const at::Tensor& query, at::TensorList sources,
+                               at::TensorList saved, const Settings& settings) {
     at::AutoDispatchBelowADInplaceOrView below_autograd;
-    Gradients gradients = call_backward({query, sources, settings.pairs, settings.options},
+    Gradients gradients = call_backward({query, sources.vec(), settings.pairs, settings.options},
                                         {grad_output, saved[0], saved[1]});
     variable_list all = {gradients.query};
     all.insert(all.end(), gradients.sources.begin(), gradients.sources.end());
@@ -41,9 +41,9 @@ class BackwardOnce : public torch::autograd::Function<BackwardOnce> {
 class RoutedAttention : public torch::autograd::Function<RoutedAttention> {
  public:
   static variable_list forward(AutogradContext* ctx, const at::Tensor& query,
-                               const std::vector<at::Tensor>& sources, const Settings& settings) {
+                               at::TensorList sources, const Settings& settings) {
     at::AutoDispatchBelowADInplaceOrView below_autograd;
-    Result result = call_forward({query, sources, settings.pairs, settings.options});
+    Result result = call_forward({query, sources.vec(), settings.pairs, settings.options});
     variable_list saved = {query, result.output, result.logsumexp};
     saved.insert(saved.end(), sources.begin(), sources.end());
     ctx->save_for_backward(saved);
@@ -78,16 +78,15 @@ class RoutedAttention : public torch::autograd::Function<RoutedAttention> {
 };
 
 Result autograd_forward(const Problem& problem) {
-  const variable_list result = RoutedAttention::apply(problem.query, problem.sources,
-                                                      Settings{problem.pairs, problem.options});
+  const variable_list result = RoutedAttention::apply(
+      problem.query, at::TensorList(problem.sources), Settings{problem.pairs, problem.options});
   return {result[0], result[1]};
 }
 
 Gradients autograd_backward(const Problem& problem, const BackwardInput& input) {
-  const variable_list all =
-      BackwardOnce::apply(input.grad_output, problem.query, problem.sources,
-                          std::vector<at::Tensor>{input.output, input.logsumexp},
-                          Settings{problem.pairs, problem.options});
+  const variable_list all = BackwardOnce::apply(
+      input.grad_output, problem.query, at::TensorList(problem.sources),
+      at::TensorList({input.output, input.logsumexp}), Settings{problem.pairs, problem.options});
   return {all[0], {all.begin() + 1, all.end()}};
 }
 

@@ -68,8 +68,8 @@ void check_options(const Problem& problem) {
   const Options& options = problem.options;
   TORCH_CHECK_VALUE(options.dropout_p >= 0.0 && options.dropout_p < 1.0, kOperator,
                     "dropout_p must be in [0, 1), got ", options.dropout_p);
-  TORCH_CHECK_VALUE(!options.scale || std::isfinite(*options.scale), kOperator,
-                    "scale must be finite, got ", *options.scale);
+  TORCH_CHECK_VALUE(!options.scale || (std::isfinite(*options.scale) && *options.scale > 0),
+                    kOperator, "scale must be positive and finite, got ", *options.scale);
   if (!options.first_key) return;
   const at::Tensor& first_key = *options.first_key;
   const at::Tensor& query = problem.query;

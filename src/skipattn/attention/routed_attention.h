@@ -37,7 +37,7 @@ using HeadPairs = std::vector<std::vector<Pair>>;  // [Hkv][pairs]
 
 struct Options {
   bool causal = true;           ///< query i (at position S - T + i) sees keys 0 … S - T + i
-  std::optional<double> scale;  ///< softmax scale; empty: 1 / sqrt(d)
+  std::optional<double> scale;  ///< of the scores, above 0; empty: 1 / sqrt(d)
   std::optional<at::Tensor>
       first_key;             ///< int32 [B, T]: the earliest key each query may see (document start,
                              ///< sliding window, left padding); empty: 0

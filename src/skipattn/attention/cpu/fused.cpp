@@ -40,17 +40,29 @@ Tiling make_tiling(const Problem& problem) {
   return tiling;
 }
 
-/// 0 where the block's queries see the range's keys, -inf elsewhere: fp32 [1, 1, rows, keys].
-at::Tensor make_bias(const Visibility& visibility, const QueryBlock& block, const KeyRange& range) {
+template <typename T>
+void fill_bias(const Visibility& visibility, const QueryBlock& block, const KeyRange& range,
+               T* row) {
   const int64_t keys = range.end - range.begin;
-  at::Tensor bias =
-      at::full({1, 1, block.end - block.begin, keys}, -std::numeric_limits<float>::infinity(),
-               at::TensorOptions().dtype(at::kFloat));
-  float* row = bias.data_ptr<float>();
+  std::fill_n(row, (block.end - block.begin) * keys, -std::numeric_limits<T>::infinity());
   for (int64_t query = block.begin; query < block.end; ++query, row += keys) {
     const int64_t first = std::max(visibility.first(block.batch_begin, query), range.begin);
     const int64_t end = std::min(visibility.end(query), range.end);
-    std::fill(row + (first - range.begin), row + (end - range.begin), 0.0f);
+    std::fill(row + (first - range.begin), row + (end - range.begin), T(0));
+  }
+}
+
+/// 0 where the block's queries see the range's keys, -inf elsewhere: [1, 1, rows, keys], in the
+/// accumulating dtype (torch's fused attention misreads fp32 masks of fp64 queries).
+at::Tensor make_bias(const Problem& problem, const Visibility& visibility, const QueryBlock& block,
+                     const KeyRange& range) {
+  const auto options = problem.query.options().dtype(problem.accumulate_dtype());
+  const at::Tensor bias =
+      at::empty({1, 1, block.end - block.begin, range.end - range.begin}, options);
+  if (problem.accumulate_dtype() == at::kDouble) {
+    fill_bias(visibility, block, range, bias.data_ptr<double>());
+  } else {
+    fill_bias(visibility, block, range, bias.data_ptr<float>());
   }
   return bias;
 }
@@ -84,8 +96,8 @@ void for_each_tile(const Problem& problem, const Tiling& tiling, const HeadRun& 
                  block.begin, 0};
   for (const KeyRange& range : block.ranges) {
     tile.mask = range.mask;
-    tile.bias =
-        range.mask == Mask::kExplicit ? make_bias(tiling.visibility, block, range) : at::Tensor();
+    tile.bias = range.mask == Mask::kExplicit ? make_bias(problem, tiling.visibility, block, range)
+                                              : at::Tensor();
     tile.first_key = range.begin;
     for (size_t i = 0; i < run.pairs.size(); ++i) {
       const Pair& pair = run.pairs[i];

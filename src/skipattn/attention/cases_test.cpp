@@ -1,0 +1,195 @@
+#include "skipattn/attention/cases_test.h"
+
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+#include <limits>
+
+#include "skipattn/core/random.h"
+
+namespace skipattn::attention::test {
+namespace {
+
+constexpr int kLayers = 3;
+
+at::Tensor random_tensor(at::IntArrayRef sizes, Random& random) {
+  at::Tensor tensor = at::empty(sizes, at::kDouble);
+  double* data = tensor.data_ptr<double>();
+  for (int64_t i = 0; i < tensor.numel(); ++i) data[i] = random.normal();
+  return tensor;
+}
+
+/// [B, heads, length, d], dense or a slice out of a wider projection [B, length, (heads + 3) * d].
+at::Tensor random_heads(const Case& c, int64_t heads, int64_t length, Random& random) {
+  const int64_t margin = c.strided ? 3 : 0;
+  const at::Tensor wide =
+      random_tensor({c.batch, length, heads + margin, c.head_width}, random).to(c.dtype);
+  const at::Tensor slice = wide.transpose(1, 2).narrow(1, margin / 2, heads);
+  return c.strided ? slice : slice.contiguous();
+}
+
+/// The same numbers and strides in another dtype.
+at::Tensor as_dtype(const at::Tensor& tensor, at::ScalarType dtype, bool leaf) {
+  at::Tensor copy =
+      at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().dtype(dtype));
+  copy.copy_(tensor.detach());
+  return copy.requires_grad_(leaf);
+}
+
+void add_first_keys(const Case& c, int64_t batch, int32_t* row) {
+  const int64_t window = c.queries / 3 + 1 + batch;
+  for (int64_t i = 0; i < c.queries; ++i) {
+    const int64_t position = c.earlier_keys + i;
+    if (c.first == First::kWindow)
+      row[i] = static_cast<int32_t>(position - window + 1);  // negative at the start
+    if (c.first == First::kPadding) row[i] = static_cast<int32_t>(c.keys() / 3 + 2 * batch);
+    if (c.first == First::kDocuments) {
+      // A long document, then short ones of 7 tokens.
+      const int64_t long_end = c.keys() / 2 + batch;
+      row[i] = static_cast<int32_t>(position < long_end ? 0 : position - (position - long_end) % 7);
+    }
+  }
+}
+
+double tolerance(const at::Tensor& truth, at::ScalarType dtype) {
+  const double largest =
+      truth.numel() == 0 ? 0 : truth.nan_to_num(0, 0, 0).abs().max().item<double>();
+  const double rounding =
+      dtype == at::kDouble ? 1e-14 : std::ldexp(1, dtype == at::kFloat ? -22 : -8);
+  // Where exact gradients cancel (a query with one key), what is left is fp32 rounding of terms of
+  // size 1 to 10.
+  return rounding * largest + (dtype == at::kDouble ? 1e-13 : 4e-6);
+}
+
+void expect_near(const char* what, const at::Tensor& ours, const at::Tensor& naive,
+                 const at::Tensor& truth, double factor) {
+  const double allowed =
+      factor * max_difference(naive, truth) + tolerance(truth, ours.scalar_type());
+  EXPECT_LE(max_difference(ours, truth), allowed) << what;
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << "B=" << c.batch << " H=" << c.heads << "/" << c.kv_heads << " T=" << c.queries
+             << " S=" << c.keys() << " d=" << c.head_width << " " << c.dtype
+             << (c.causal ? " causal" : " full") << " first=" << static_cast<int>(c.first)
+             << " routes=" << static_cast<int>(c.routes) << (c.strided ? " strided" : " dense")
+             << " dropout=" << c.dropout_p;
+}
+
+Inputs Inputs::to(at::ScalarType dtype, bool leaves) const {
+  Inputs copy{as_dtype(query, dtype, leaves), {}, pairs, options, grad_output.to(dtype)};
+  for (const at::Tensor& source : sources) copy.sources.push_back(as_dtype(source, dtype, leaves));
+  return copy;
+}
+
+HeadPairs make_pairs(Routes routes, int64_t kv_heads) {
+  HeadPairs pairs(kv_heads);
+  for (int64_t h = 0; h < kv_heads; ++h) {
+    const Pair own{4, h, 5, h}, skip{0, h, 1, h}, middle{2, h, 3, h};
+    switch (routes) {
+      case Routes::kOwn:
+        pairs[h] = {own};
+        break;
+      case Routes::kSkip:
+        pairs[h] = {h >= kv_heads / 2 ? skip : own};
+        break;
+      case Routes::kJointTwo:
+        pairs[h] = {own, skip};
+        break;
+      case Routes::kJointRepeat:
+        pairs[h] = {own, middle, own};
+        break;
+      case Routes::kSomeEmpty:
+        pairs[h] = {own};
+        break;
+    }
+  }
+  if (routes == Routes::kSkip) pairs.back() = {{0, 0, 1, 0}};
+  if (routes == Routes::kJointRepeat && kv_heads > 1) pairs[1].resize(1);
+  if (routes == Routes::kSomeEmpty) {
+    pairs.front() = {{2, 0, 5, 0}};
+    pairs.back().clear();
+  }
+  return pairs;
+}
+
+std::optional<at::Tensor> make_first_key(const Case& c) {
+  if (c.first == First::kNone) return std::nullopt;
+  at::Tensor first_key = at::empty({c.batch, c.queries}, at::kInt);
+  for (int64_t b = 0; b < c.batch; ++b)
+    add_first_keys(c, b, first_key.data_ptr<int32_t>() + b * c.queries);
+  return first_key;
+}
+
+Inputs make_inputs(const Case& c, uint64_t seed) {
+  Random random(seed);
+  Inputs inputs;
+  inputs.query = random_heads(c, c.heads, c.queries, random);
+  for (int i = 0; i < 2 * kLayers; ++i)
+    inputs.sources.push_back(random_heads(c, c.kv_heads, c.keys(), random));
+  inputs.pairs = make_pairs(c.routes, c.kv_heads);
+  inputs.options = {c.causal, std::nullopt, make_first_key(c), c.dropout_p,
+                    static_cast<int64_t>(seed) << 33 | 5};
+  inputs.grad_output = random_heads(c, c.heads, c.queries, random);
+  return inputs;
+}
+
+Outcome run(Attention attention, const Inputs& inputs) {
+  Outcome outcome;
+  outcome.result = attention(inputs.query, inputs.sources, inputs.pairs, inputs.options);
+  std::vector<at::Tensor> leaves = {inputs.query};
+  leaves.insert(leaves.end(), inputs.sources.begin(), inputs.sources.end());
+  if (!outcome.result.output.requires_grad())
+    outcome.result.output.requires_grad_();  // no head reads anything
+  auto grads = torch::autograd::grad({outcome.result.output}, leaves, {inputs.grad_output},
+                                     std::nullopt, false,
+                                     /*allow_unused=*/true);
+  for (size_t i = 0; i < grads.size(); ++i) {
+    if (!grads[i].defined()) grads[i] = at::zeros_like(leaves[i]);
+  }
+  outcome.grad_query = grads[0];
+  outcome.grad_sources.assign(grads.begin() + 1, grads.end());
+  return outcome;
+}
+
+void expect_accurate(const Case& c) {
+  ::testing::ScopedTrace trace(__FILE__, __LINE__, ::testing::PrintToString(c));
+  const Inputs inputs = make_inputs(c);
+  const Outcome truth = run(routed_attention_reference, inputs.to(at::kDouble, true));
+  const Outcome naive = run(routed_attention_reference, inputs.to(c.dtype, true));
+  const Outcome ours = run(routed_attention, inputs.to(c.dtype, true));
+  ASSERT_EQ(ours.result.output.sizes(), truth.result.output.sizes());
+  expect_near("output", ours.result.output, naive.result.output, truth.result.output, 2);
+  expect_near("logsumexp", ours.result.logsumexp, naive.result.logsumexp, truth.result.logsumexp,
+              2);
+  expect_near("grad_query", ours.grad_query, naive.grad_query, truth.grad_query, 3);
+  for (size_t i = 0; i < inputs.sources.size(); ++i) {
+    const std::string what = "grad_sources[" + std::to_string(i) + "]";
+    expect_near(what.c_str(), ours.grad_sources[i], naive.grad_sources[i], truth.grad_sources[i],
+                3);
+  }
+}
+
+double max_difference(const at::Tensor& a, const at::Tensor& b) {
+  if (a.numel() == 0) return 0;
+  const at::Tensor x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);
+  const at::Tensor difference = (x - y).abs().masked_fill(x == y, 0.0);
+  return difference.nan_to_num(std::numeric_limits<double>::infinity()).max().item<double>();
+}
+
+TEST(Cases, AreWhatTheyClaim) {
+  Case padded{.queries = 30, .first = First::kPadding};
+  const at::Tensor first = *make_first_key(padded);
+  EXPECT_EQ(first[0][0].item<int>(), 10);  // queries 0..9 see nothing
+  Case documents{.queries = 200, .first = First::kDocuments};
+  EXPECT_EQ((*make_first_key(documents))[0][99].item<int>(), 0);
+  EXPECT_EQ((*make_first_key(documents))[0][108].item<int>(), 107);
+  EXPECT_EQ(max_difference(at::tensor({1.0, INFINITY}), at::tensor({1.5, INFINITY})), 0.5);
+  EXPECT_EQ(max_difference(at::tensor({NAN}), at::tensor({1.0})), INFINITY);
+  EXPECT_FALSE(make_inputs(documents).query.is_contiguous());
+}
+
+}  // namespace skipattn::attention::test
