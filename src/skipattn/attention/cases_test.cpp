@@ -23,16 +23,14 @@ at::Tensor random_tensor(at::IntArrayRef sizes, Random& random) {
 /// [B, heads, length, d], dense or a slice out of a wider projection [B, length, (heads + 3) * d].
 at::Tensor random_heads(const Case& c, int64_t heads, int64_t length, Random& random) {
   const int64_t margin = c.strided ? 3 : 0;
-  const at::Tensor wide =
-      random_tensor({c.batch, length, heads + margin, c.head_width}, random).to(c.dtype);
+  const at::Tensor wide = random_tensor({c.batch, length, heads + margin, c.head_width}, random).to(c.dtype);
   const at::Tensor slice = wide.transpose(1, 2).narrow(1, margin / 2, heads);
   return c.strided ? slice : slice.contiguous();
 }
 
 /// The same numbers and strides in another dtype.
 at::Tensor as_dtype(const at::Tensor& tensor, at::ScalarType dtype, bool leaf) {
-  at::Tensor copy =
-      at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().dtype(dtype));
+  at::Tensor copy = at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().dtype(dtype));
   copy.copy_(tensor.detach());
   return copy.requires_grad_(leaf);
 }
@@ -41,8 +39,7 @@ void add_first_keys(const Case& c, int64_t batch, int32_t* row) {
   const int64_t window = c.queries / 3 + 1 + batch;
   for (int64_t i = 0; i < c.queries; ++i) {
     const int64_t position = c.earlier_keys + i;
-    if (c.first == First::kWindow)
-      row[i] = static_cast<int32_t>(position - window + 1);  // negative at the start
+    if (c.first == First::kWindow) row[i] = static_cast<int32_t>(position - window + 1);  // negative at the start
     if (c.first == First::kPadding) row[i] = static_cast<int32_t>(c.keys() / 3 + 2 * batch);
     if (c.first == First::kDocuments) {
       // A long document, then short ones of 7 tokens.
@@ -53,30 +50,26 @@ void add_first_keys(const Case& c, int64_t batch, int32_t* row) {
 }
 
 double tolerance(const at::Tensor& truth, at::ScalarType dtype) {
-  const double largest =
-      truth.numel() == 0 ? 0 : truth.nan_to_num(0, 0, 0).abs().max().item<double>();
-  const double rounding =
-      dtype == at::kDouble ? 1e-14 : std::ldexp(1, dtype == at::kFloat ? -22 : -8);
+  const double largest = truth.numel() == 0 ? 0 : truth.nan_to_num(0, 0, 0).abs().max().item<double>();
+  const double rounding = dtype == at::kDouble ? 1e-14 : std::ldexp(1, dtype == at::kFloat ? -22 : -8);
   // Where exact gradients cancel (a query with one key), what is left is fp32 rounding of terms of
   // size 1 to 10.
   return rounding * largest + (dtype == at::kDouble ? 1e-13 : 4e-6);
 }
 
-void expect_near(const char* what, const at::Tensor& ours, const at::Tensor& naive,
-                 const at::Tensor& truth, double factor) {
-  const double allowed =
-      factor * max_difference(naive, truth) + tolerance(truth, ours.scalar_type());
+void expect_near(const char* what, const at::Tensor& ours, const at::Tensor& naive, const at::Tensor& truth,
+                 double factor) {
+  const double allowed = factor * max_difference(naive, truth) + tolerance(truth, ours.scalar_type());
   EXPECT_LE(max_difference(ours, truth), allowed) << what;
 }
 
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const Case& c) {
-  return out << "B=" << c.batch << " H=" << c.heads << "/" << c.kv_heads << " T=" << c.queries
-             << " S=" << c.keys() << " d=" << c.head_width << " " << c.dtype
-             << (c.causal ? " causal" : " full") << " first=" << static_cast<int>(c.first)
-             << " routes=" << static_cast<int>(c.routes) << (c.strided ? " strided" : " dense")
-             << " dropout=" << c.dropout_p;
+  return out << "B=" << c.batch << " H=" << c.heads << "/" << c.kv_heads << " T=" << c.queries << " S=" << c.keys()
+             << " d=" << c.head_width << " " << c.dtype << (c.causal ? " causal" : " full")
+             << " first=" << static_cast<int>(c.first) << " routes=" << static_cast<int>(c.routes)
+             << (c.strided ? " strided" : " dense") << " dropout=" << c.dropout_p;
 }
 
 Inputs Inputs::to(at::ScalarType dtype, bool leaves) const {
@@ -119,8 +112,7 @@ HeadPairs make_pairs(Routes routes, int64_t kv_heads) {
 std::optional<at::Tensor> make_first_key(const Case& c) {
   if (c.first == First::kNone) return std::nullopt;
   at::Tensor first_key = at::empty({c.batch, c.queries}, at::kInt);
-  for (int64_t b = 0; b < c.batch; ++b)
-    add_first_keys(c, b, first_key.data_ptr<int32_t>() + b * c.queries);
+  for (int64_t b = 0; b < c.batch; ++b) add_first_keys(c, b, first_key.data_ptr<int32_t>() + b * c.queries);
   return first_key;
 }
 
@@ -128,11 +120,9 @@ Inputs make_inputs(const Case& c, uint64_t seed) {
   Random random(seed);
   Inputs inputs;
   inputs.query = random_heads(c, c.heads, c.queries, random);
-  for (int i = 0; i < 2 * kLayers; ++i)
-    inputs.sources.push_back(random_heads(c, c.kv_heads, c.keys(), random));
+  for (int i = 0; i < 2 * kLayers; ++i) inputs.sources.push_back(random_heads(c, c.kv_heads, c.keys(), random));
   inputs.pairs = make_pairs(c.routes, c.kv_heads);
-  inputs.options = {c.causal, std::nullopt, make_first_key(c), c.dropout_p,
-                    static_cast<int64_t>(seed) << 33 | 5};
+  inputs.options = {c.causal, std::nullopt, make_first_key(c), c.dropout_p, static_cast<int64_t>(seed) << 33 | 5};
   inputs.grad_output = random_heads(c, c.heads, c.queries, random);
   return inputs;
 }
@@ -142,10 +132,8 @@ Outcome run(Attention attention, const Inputs& inputs) {
   outcome.result = attention(inputs.query, inputs.sources, inputs.pairs, inputs.options);
   std::vector<at::Tensor> leaves = {inputs.query};
   leaves.insert(leaves.end(), inputs.sources.begin(), inputs.sources.end());
-  if (!outcome.result.output.requires_grad())
-    outcome.result.output.requires_grad_();  // no head reads anything
-  auto grads = torch::autograd::grad({outcome.result.output}, leaves, {inputs.grad_output},
-                                     std::nullopt, false,
+  if (!outcome.result.output.requires_grad()) outcome.result.output.requires_grad_();  // no head reads anything
+  auto grads = torch::autograd::grad({outcome.result.output}, leaves, {inputs.grad_output}, std::nullopt, false,
                                      /*allow_unused=*/true);
   for (size_t i = 0; i < grads.size(); ++i) {
     if (!grads[i].defined()) grads[i] = at::zeros_like(leaves[i]);
@@ -163,13 +151,11 @@ void expect_accurate(const Case& c) {
   const Outcome ours = run(routed_attention, inputs.to(c.dtype, true));
   ASSERT_EQ(ours.result.output.sizes(), truth.result.output.sizes());
   expect_near("output", ours.result.output, naive.result.output, truth.result.output, 2);
-  expect_near("logsumexp", ours.result.logsumexp, naive.result.logsumexp, truth.result.logsumexp,
-              2);
+  expect_near("logsumexp", ours.result.logsumexp, naive.result.logsumexp, truth.result.logsumexp, 2);
   expect_near("grad_query", ours.grad_query, naive.grad_query, truth.grad_query, 3);
   for (size_t i = 0; i < inputs.sources.size(); ++i) {
     const std::string what = "grad_sources[" + std::to_string(i) + "]";
-    expect_near(what.c_str(), ours.grad_sources[i], naive.grad_sources[i], truth.grad_sources[i],
-                3);
+    expect_near(what.c_str(), ours.grad_sources[i], naive.grad_sources[i], truth.grad_sources[i], 3);
   }
 }
 
