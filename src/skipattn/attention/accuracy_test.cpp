@@ -1,5 +1,6 @@
 // The operator against its definition: output, logsumexp and every gradient, over the product of
 // what matters.
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "skipattn/attention/cases_test.h"
@@ -12,7 +13,13 @@ constexpr std::array<First, 4> kFirsts = {First::kNone, First::kDocuments, First
 constexpr std::array<Routes, 5> kRoutes = {Routes::kOwn, Routes::kSkip, Routes::kJointTwo, Routes::kJointRepeat,
                                            Routes::kSomeEmpty};
 
-class EveryDtype : public ::testing::TestWithParam<at::ScalarType> {};
+class EveryDtype : public ::testing::TestWithParam<at::ScalarType> {
+ protected:
+  // Thousands of small tensors: threads only get in each other's way (gradients_test.cpp compares thread counts).
+  void SetUp() override { at::set_num_threads(1); }
+  void TearDown() override { at::set_num_threads(threads_); }
+  const int threads_ = at::get_num_threads();
+};
 INSTANTIATE_TEST_SUITE_P(Accuracy, EveryDtype, ::testing::Values(at::kDouble, at::kFloat, at::kBFloat16),
                          [](const auto& param_info) { return std::string(toString(param_info.param)); });
 
