@@ -12,6 +12,12 @@ find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(TorchWheel REQUIRED)
 
+# torch's wheel carries headers of another fmt; a link of our own puts ours before them in every search.
+find_path(fmt_INCLUDE fmt/core.h REQUIRED)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/headers)
+file(CREATE_LINK ${fmt_INCLUDE}/fmt ${CMAKE_BINARY_DIR}/headers/fmt SYMBOLIC)
+target_include_directories(skipattn_flags BEFORE INTERFACE ${CMAKE_BINARY_DIR}/headers)
+
 # A library that ships no CMake package of its own: header + (optionally) library, as an imported target.
 function(skipattn_find_library target header library)
   find_path(${target}_INCLUDE ${header} REQUIRED)

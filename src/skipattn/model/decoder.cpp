@@ -68,6 +68,10 @@ void Decoder::convert_to(at::ScalarType dtype) {
   }
 }
 
+void Decoder::move_to(at::Device device) {
+  for (at::Tensor& parameter : parameters_) parameter = parameter.to(device);
+}
+
 at::ScalarType Decoder::dtype() const { return parameters_[table_.token_embedding].scalar_type(); }
 
 const at::Tensor* Decoder::find(int index) const { return index < 0 ? nullptr : &parameters_[index]; }

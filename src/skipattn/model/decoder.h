@@ -56,6 +56,7 @@ class Decoder {
   /// Converts all parameters but the norms (which stay fp32, or become fp64 with the rest).
   void convert_to(at::ScalarType dtype);
   at::ScalarType dtype() const;
+  void move_to(at::Device device);
 
   /// Final-normed hidden states [B, T, D] in the compute dtype.
   at::Tensor hidden_states(const Input& input, const ForwardOptions& options = {}) const;

@@ -7,6 +7,7 @@
 
 #include "skipattn/core/errors.h"
 #include "skipattn/core/text.h"
+#include "skipattn/io/compressed_stream.h"
 
 namespace skipattn::training {
 
@@ -88,6 +89,7 @@ std::string routing_text(const toml::table& table) {
 void read_section(RunConfig& config, const std::string& section, const toml::table& table, FaultList& faults) {
   for (const auto& [key_node, node] : table) {
     const std::string key(key_node.str());
+    config.given.insert(fmt::format("{}.{}", section, key));
     if (section == "model" && key == "name") continue;  // already taken as the preset
     if (section == "model" && key == "routing" && node.is_table()) {
       config.model.routing = routing_text(*node.as_table());
@@ -104,13 +106,11 @@ void read_section(RunConfig& config, const std::string& section, const toml::tab
   }
 }
 
-toml::table parse_file(const std::filesystem::path& file) {
-  if (!std::filesystem::is_regular_file(file)) throw InputError("{}: no such file", file.string());
+toml::table parse_toml(std::string_view text, const std::string& source) {
   try {
-    return toml::parse_file(file.string());
+    return toml::parse(text, source);
   } catch (const toml::parse_error& error) {
-    throw InputError("{}:{}:{}: {}", file.string(), error.source().begin.line, error.source().begin.column,
-                     error.description());
+    throw InputError("{}:{}:{}: {}", source, error.source().begin.line, error.source().begin.column, error.description());
   }
 }
 
@@ -168,10 +168,12 @@ bool assign_text(Field& field, std::string_view text) {
 
 }  // namespace
 
-RunConfig read_run_config(const std::filesystem::path& file, const std::vector<std::string>& extra_sections) {
-  const toml::table table = parse_file(file);
+RunConfig parse_run_config(std::string_view toml, const std::string& source,
+                           const std::vector<std::string>& extra_sections) {
+  const toml::table table = parse_toml(toml, source);
   RunConfig config;
-  if (const auto name = table["model"]["name"].value<std::string>()) config.model = model::preset(*name);
+  if (const auto name = table["model"]["name"].value<std::string>(); name && !name->empty())
+    config.model = model::preset(*name);
   FaultList faults;
   std::vector<std::string> sections(std::begin(kSections), std::end(kSections));
   sections.insert(sections.end(), extra_sections.begin(), extra_sections.end());
@@ -186,12 +188,18 @@ RunConfig read_run_config(const std::filesystem::path& file, const std::vector<s
       read_section(config, section, *node.as_table(), faults);
     }
   }
-  faults.throw_if_any(fmt::format("{}: ", file.string()));
+  faults.throw_if_any(fmt::format("{}: ", source));
+  return config;
+}
+
+RunConfig read_run_config(const std::filesystem::path& file, const std::vector<std::string>& extra_sections) {
+  RunConfig config = parse_run_config(io::read_file(file), file.string(), extra_sections);
   resolve_paths(config, std::filesystem::absolute(file).parent_path());
   return config;
 }
 
 void set_field(RunConfig& config, std::string_view key, std::string_view value) {
+  config.given.emplace(key);
   if (key == "model.name") {
     const std::string routing = config.model.routing;
     config.model = model::preset(std::string(trim(value)));

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,7 @@ struct RunConfig {
   DataConfig data;
   TrainingConfig training;
   MachineConfig run;
+  std::set<std::string> given;         ///< "section.key" of what a file or a command line set
 };
 
 /// Calls visit(section, key, field, meaning) for every key of every section.
@@ -120,6 +122,10 @@ void visit_fields(Config& c, Visit&& visit) {
 /// Reads a TOML file; unknown sections and keys and values of the wrong type are reported all at once (InputError).
 /// Sections in `extra_sections` ("compare", "variants", "sweep") belong to other commands and are passed over.
 RunConfig read_run_config(const std::filesystem::path& file, const std::vector<std::string>& extra_sections = {});
+
+/// The same from TOML text; `source` names it in errors. Paths stay as they are.
+RunConfig parse_run_config(std::string_view toml, const std::string& source,
+                           const std::vector<std::string>& extra_sections = {});
 
 /// Sets "section.key" from text as the command line gives it ("training.steps=10" in two parts). A model.name override
 /// takes that preset's sizes. InputError names the nearest known key or the expected type.

@@ -1,0 +1,93 @@
+// skipattn compare: the main job. Variants × seeds, then the table and the report.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "skipattn/cli/command.h"
+#include "skipattn/core/errors.h"
+#include "skipattn/core/text.h"
+#include "skipattn/experiments/compare.h"
+#include "skipattn/experiments/report.h"
+#include "skipattn/experiments/report_json.h"
+#include "skipattn/experiments/terminal_table.h"
+#include "skipattn/io/atomic_file.h"
+
+namespace skipattn::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct CompareOptions : CommonOptions {
+  experiments::ExperimentArguments experiment;
+  std::string config;
+  std::string out;
+  std::string shard;
+  bool collect = false;
+  bool dry_run = false;
+};
+
+void print_dry_run(const CompareOptions& options, const experiments::Experiment& experiment) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  double tokens = 0;
+  std::string text;
+  for (const experiments::PlannedRun& run : experiments::plan_runs(experiment, options.out)) {
+    list.push_back({{"variant", run.variant->name},
+                    {"seed", run.seed},
+                    {"directory", run.folder.string()},
+                    {"finished", run.finished},
+                    {"tokens", run.tokens},
+                    {"parameters", run.parameters}});
+    if (!run.finished) tokens += run.tokens;
+    text += fmt::format("  {} seed {}: {} tokens, {} parameters{}\n", run.variant->name, run.seed, short_count(run.tokens),
+                        short_count(run.parameters), run.finished ? ", finished" : "");
+  }
+  text = fmt::format("{} runs, {} tokens to train on\n", list.size(), short_count(tokens)) + text;
+  print_result(options, {{"runs", list}, {"tokens", tokens}}, text);
+}
+
+void run_compare(CompareOptions options) {
+  options.experiment.config = options.config;
+  if (options.seed) options.experiment.overrides.push_back(fmt::format("training.seed={}", *options.seed));
+  experiments::Experiment experiment = experiments::read_experiment(options.experiment);
+  options.apply_to(experiment.base);
+  if (options.dry_run) return print_dry_run(options, experiment);
+  const experiments::Shard shard = options.shard.empty() ? experiments::Shard{} : experiments::parse_shard(options.shard);
+  if (!options.collect) experiments::do_runs(experiment, options.out, shard, progress_view(options));
+
+  experiments::ReportData data = experiments::collect(experiment, options.out, options.cache_dtype);
+  data.command = fmt::format("skipattn compare --config {} --out {}", options.config, options.out);
+  const fs::path report = fs::path(options.out) / "report.html";
+  if (!fs::is_directory(options.out)) throw InputError("[compare] --out '{}': there is nothing to collect", options.out);
+  io::write_file_atomically(report, experiments::render_report(data));
+  nlohmann::ordered_json variants = nlohmann::ordered_json::array();
+  for (const experiments::ReportVariant& variant : data.variants) variants.push_back(experiments::variant_json(variant));
+  print_result(options, {{"variants", variants}, {"report", report.string()}},
+               experiments::comparison_table(data, wants_color()) + "\nreport: " + report.string() + "\n");
+}
+
+}  // namespace
+
+void add_compare_command(CLI::App& app, Action& chosen) {
+  const auto options = std::make_shared<CompareOptions>();
+  CLI::App* command =
+      add_command(app, chosen, "compare", "Train variants under several seeds and compare them",
+                  "  skipattn compare --config experiment.toml --out results/ --seeds 3\n"
+                  "  skipattn compare --config experiment.toml --out results/ --variant sla --variant 'sla(keys=own)'\n"
+                  "  skipattn compare --config experiment.toml --out results/ --variant 'hot:model.routing=sla,training.learning_rate=2e-3'\n"
+                  "  skipattn compare --config experiment.toml --out results/ --shard 2/3     (then --collect)",
+                  *options, [options] { run_compare(*options); });
+  command->add_option("--config", options->config, "the experiment's TOML file")->required();
+  command->add_option("--out", options->out, "folder for runs, table and report; the same one goes on where it stopped")->required();
+  command->add_option("--variant", options->experiment.variants, "NAME[:KEY=VALUE,…]; may be repeated; default: the file's")
+      ->allow_extra_args(false);
+  command->add_option("--seeds", options->experiment.seeds, "how many seeds, from training.seed on")->check(CLI::PositiveNumber);
+  command->add_option("--set", options->experiment.overrides, "override any key for all variants; may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--shard", options->shard, "I/N: do only every N-th run, beginning with the I-th");
+  command->add_flag("--collect", options->collect, "only read what finished runs left, and write the table and the report");
+  command->add_flag("--dry-run", options->dry_run, "print what would be run, and stop");
+}
+
+}  // namespace skipattn::cli

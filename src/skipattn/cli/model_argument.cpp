@@ -1,0 +1,40 @@
+#include "skipattn/cli/model_argument.h"
+
+#include <filesystem>
+
+#include "skipattn/model/checkpoint.h"
+#include "skipattn/model/hugging_face.h"
+#include "skipattn/routing/routing_argument.h"
+
+namespace skipattn::cli {
+
+namespace {
+
+bool is_folder(const std::string& name) {
+  return name.find('/') != std::string::npos || std::filesystem::is_directory(name);
+}
+
+}  // namespace
+
+model::ModelConfig model_config(const std::string& name_or_folder, const std::string& routing) {
+  model::ModelConfig config = is_folder(name_or_folder)
+                                  ? model::read_config_json(model::resolve_model_folder(name_or_folder))
+                                  : model::preset(name_or_folder);
+  config.resolve();
+  if (!routing.empty()) config.routing = routing::read_routing_argument(routing);
+  config.validate("[model] ");
+  return config;
+}
+
+model::Decoder load_or_make_model(const std::string& name_or_folder, const std::string& routing, int64_t seed) {
+  if (!is_folder(name_or_folder)) {
+    model::Decoder decoder(model_config(name_or_folder, routing));
+    decoder.initialize(static_cast<uint64_t>(seed));
+    return decoder;
+  }
+  model::Decoder decoder = model::load_model(name_or_folder);
+  if (routing.empty()) return decoder;
+  return model::reroute(decoder, routing::read_routing_argument(routing)).decoder;
+}
+
+}  // namespace skipattn::cli

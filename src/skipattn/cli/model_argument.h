@@ -1,0 +1,19 @@
+// --model NAME_OR_DIR: a preset with random weights, or a folder.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "skipattn/model/config.h"
+#include "skipattn/model/decoder.h"
+
+namespace skipattn::cli {
+
+/// The config of a preset or of a folder's config.json, resolved, with `routing` (an argument text, "@file" too) put in
+/// its place unless it is empty.
+model::ModelConfig model_config(const std::string& name_or_folder, const std::string& routing);
+
+/// The model itself: a folder's weights, or a preset's drawn from `seed`.
+model::Decoder load_or_make_model(const std::string& name_or_folder, const std::string& routing, int64_t seed);
+
+}  // namespace skipattn::cli

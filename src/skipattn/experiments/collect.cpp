@@ -1,0 +1,121 @@
+// collect(): from the folders of an experiment to the data of its report.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+
+#include "skipattn/core/parallel.h"
+#include "skipattn/core/text.h"
+#include "skipattn/experiments/compare.h"
+#include "skipattn/experiments/run_result.h"
+#include "skipattn/routing/costs.h"
+#include "skipattn/training/run_data.h"
+
+namespace skipattn::experiments {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Results of one variant's seeds, in the order of the seeds; unfinished runs become problems.
+std::vector<RunResult> read_results(const std::vector<PlannedRun>& runs, const Variant& variant) {
+  std::vector<RunResult> results;
+  for (const PlannedRun& planned : runs) {
+    if (planned.variant != &variant) continue;
+    RunResult result;
+    if (auto found = read_run_result(planned.folder)) {
+      result = std::move(*found);
+    } else {
+      result.run.seed = planned.seed;
+      result.run.problem = "not run to its end yet";
+    }
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+/// Median over the runs that have the figure; absent when none has.
+std::optional<double> median_of(const std::vector<RunResult>& results, double RunResult::* figure) {
+  std::vector<double> values;
+  for (const RunResult& result : results)
+    if (result.*figure > 0) values.push_back(result.*figure);
+  if (values.empty()) return std::nullopt;
+  return median(values);
+}
+
+ReportVariant describe(const Experiment& experiment, const Variant& variant, const std::vector<PlannedRun>& runs,
+                       const std::string& cache_dtype) {
+  training::RunConfig config = run_config(experiment, variant, experiment.seeds.front());
+  training::finish_run_config(config);
+  training::open_data(config);
+  const routing::Routing routing = routing::parse_routing(config.model.routing, config.model.routing_shape());
+  const routing::Costs costs =
+      routing::count_costs(routing::make_plan(routing), config.model.dimensions(), config.data.context, cache_dtype);
+  const std::vector<RunResult> results = read_results(runs, variant);
+
+  ReportVariant row;
+  row.name = variant.name;
+  row.routing = routing.text;
+  row.is_baseline = &variant == &experiment.variants.front();
+  for (const RunResult& result : results) row.runs.push_back(result.run);
+  row.parameters = static_cast<double>(costs.parameters);
+  row.kv_cache_bytes_per_token = costs.kv_cache_bytes_per_token;
+  row.predicted_flops_ratio = costs.flops_per_token_forward;  // over the baseline's, once that is known
+  row.tokens_per_second = median_of(results, &RunResult::tokens_per_second);
+  row.peak_memory_bytes = median_of(results, &RunResult::peak_memory_bytes);
+  row.routes = routing.routes;
+  row.windows = routing.windows;
+  return row;
+}
+
+std::vector<std::string> model_lines(const Experiment& experiment) {
+  training::RunConfig config = run_config(experiment, experiment.variants.front(), experiment.seeds.front());
+  training::finish_run_config(config);
+  const training::RunData data = training::open_data(config);
+  const model::ModelConfig& model = config.model;
+  std::vector<std::string> lines;
+  lines.push_back(fmt::format("{} layers, {} heads × {}, width {}, vocabulary {}", model.layers, model.heads,
+                              model.head_width, model.width, model.vocabulary));
+  lines.push_back(fmt::format("context {} tokens, {} sequences a step, {} steps: {} tokens a run", config.data.context,
+                              config.training.batch_size, config.training.steps,
+                              short_count(static_cast<double>(config.data.context * config.training.batch_size * config.training.steps))));
+  lines.push_back(fmt::format("trained on {} ({} tokens)", data.train_files->description(),
+                              short_count(static_cast<double>(data.train_files->tokens()))));
+  if (data.val_files)
+    lines.push_back(fmt::format("validated on {} tokens of {}",
+                                short_count(static_cast<double>(data.val_windows * config.data.context)),
+                                data.val_files->description()));
+  lines.push_back(fmt::format("learning rate {}, {} schedule, weight decay {}, document mask {}", config.training.learning_rate,
+                              config.training.schedule, config.training.weight_decay, config.data.document_mask ? "on" : "off"));
+  return lines;
+}
+
+std::vector<std::string> machine_lines(const std::vector<PlannedRun>& runs) {
+  std::map<std::string, int> machines;
+  for (const PlannedRun& planned : runs)
+    if (const auto result = read_run_result(planned.folder); result && !result->machine.empty()) ++machines[result->machine];
+  std::vector<std::string> lines;
+  for (const auto& [machine, count] : machines) lines.push_back(fmt::format("{} ({} runs)", machine, count));
+  lines.push_back(fmt::format("{} processors, skipattn {}", available_processors(), SKIPATTN_VERSION));
+  return lines;
+}
+
+}  // namespace
+
+ReportData collect(const Experiment& experiment, const fs::path& out, const std::string& cache_dtype) {
+  const std::vector<PlannedRun> runs = plan_runs(experiment, out);
+  ReportData data;
+  data.title = "Skip-layer attention: comparison";
+  data.created = fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(std::time(nullptr)));
+  data.model_lines = model_lines(experiment);
+  data.machine_lines = machine_lines(runs);
+  for (const Variant& variant : experiment.variants) data.variants.push_back(describe(experiment, variant, runs, cache_dtype));
+  const double baseline_flops = data.variants.front().predicted_flops_ratio.value_or(1);
+  for (ReportVariant& variant : data.variants) variant.predicted_flops_ratio = *variant.predicted_flops_ratio / baseline_flops;
+  fill_statistics(data);
+  return data;
+}
+
+}  // namespace skipattn::experiments

@@ -1,0 +1,118 @@
+#include "skipattn/experiments/compare.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "skipattn/core/errors.h"
+#include "skipattn/core/memory.h"
+#include "skipattn/core/text.h"
+#include "skipattn/experiments/run_result.h"
+#include "skipattn/training/diverged.h"
+#include "skipattn/training/run_data.h"
+#include "skipattn/training/training_run.h"
+
+namespace skipattn::experiments {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A variant's name as a folder's.
+std::string folder_name(const std::string& name) {
+  std::string safe;
+  for (const char c : name) safe += std::isalnum(static_cast<unsigned char>(c)) || std::string_view("._-=").find(c) != std::string_view::npos ? c : '_';
+  return safe.size() <= 100 ? safe : safe.substr(0, 100);
+}
+
+training::RunConfig finished_config(const Experiment& experiment, const PlannedRun& planned) {
+  training::RunConfig config = run_config(experiment, *planned.variant, planned.seed);
+  training::finish_run_config(config);
+  return config;
+}
+
+/// A finished run must have been made with the settings that hold now.
+void check_finished(const RunResult& result, const training::RunConfig& config, const fs::path& folder) {
+  try {
+    training::RunConfig filled = config;
+    training::open_data(filled);
+    training::check_same_settings(result.settings, filled);
+    const training::RunConfig before = training::parse_run_config(result.settings, "result.json");
+    if (before.training.steps != config.training.steps)
+      throw InputError("training.steps: it was run for {}, now it is {}", before.training.steps, config.training.steps);
+  } catch (const InputError& error) {
+    throw InputError("[compare] '{}' holds a finished run with other settings; use another --out or delete it\n{}",
+                     folder.string(), error.what());
+  }
+}
+
+void do_run(const Experiment& experiment, const PlannedRun& planned, const std::string& task, const ProgressSink& progress) {
+  training::TrainingRun run;
+  run.config = run_config(experiment, *planned.variant, planned.seed);
+  run.out = planned.folder;
+  run.resume = true;
+  run.task = task;
+  run.progress = progress;
+  reset_peak_resident();
+  RunResult result;
+  try {
+    const training::TrainingResult trained = training::run_training(run);
+    result = to_run_result(trained, planned.seed, trained.settings);
+  } catch (const training::Diverged& error) {
+    result.run.seed = planned.seed;
+    result.run.problem = error.what();
+    result.settings = error.settings();
+  }
+  write_run_result(planned.folder, result);
+}
+
+}  // namespace
+
+Shard parse_shard(const std::string& text) {
+  Shard shard;
+  const char *begin = text.data(), *end = begin + text.size();
+  const auto first = std::from_chars(begin, end, shard.index);
+  const bool slash = first.ec == std::errc() && first.ptr != end && *first.ptr == '/';
+  const auto second = slash ? std::from_chars(first.ptr + 1, end, shard.count) : first;
+  if (!slash || second.ec != std::errc() || second.ptr != end || shard.count < 1 || shard.index < 1 || shard.index > shard.count)
+    throw InputError("--shard {}: must be I/N with I from 1 to N, for example 2/3", text);
+  return shard;
+}
+
+std::vector<PlannedRun> plan_runs(const Experiment& experiment, const fs::path& out) {
+  std::vector<PlannedRun> runs;
+  for (const uint64_t seed : experiment.seeds) {
+    for (const Variant& variant : experiment.variants) {
+      PlannedRun planned;
+      planned.variant = &variant;
+      planned.seed = seed;
+      planned.folder = out / "runs" / folder_name(variant.name) / fmt::format("seed-{}", seed);
+      planned.finished = fs::exists(planned.folder / "result.json");
+      training::RunConfig config = finished_config(experiment, planned);
+      training::open_data(config);
+      planned.tokens = static_cast<double>(config.training.steps * config.training.batch_size * config.data.context);
+      planned.parameters = static_cast<double>(
+          routing::count_costs(routing::make_plan(routing::parse_routing(config.model.routing, config.model.routing_shape())),
+                               config.model.dimensions(), config.data.context, "bf16")
+              .parameters);
+      runs.push_back(std::move(planned));
+    }
+  }
+  return runs;
+}
+
+void do_runs(const Experiment& experiment, const fs::path& out, const Shard& shard, const ProgressSink& progress) {
+  const std::vector<PlannedRun> runs = plan_runs(experiment, out);
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (static_cast<int>(i % static_cast<size_t>(shard.count)) != shard.index - 1) continue;
+    const PlannedRun& planned = runs[i];
+    if (const auto result = read_run_result(planned.folder)) {
+      check_finished(*result, finished_config(experiment, planned), planned.folder);
+      continue;
+    }
+    const std::string task = fmt::format("[{}/{}] {} seed {}", i + 1, runs.size(), planned.variant->name, planned.seed);
+    do_run(experiment, planned, task, progress);
+  }
+}
+
+}  // namespace skipattn::experiments
