@@ -16,8 +16,7 @@ const std::array<uint16_t, 256>& code_points() {
   static const auto table = [] {
     std::array<uint16_t, 256> result{};
     uint16_t next = 256;
-    for (int byte = 0; byte < 256; ++byte)
-      result[byte] = prints_as_itself(byte) ? static_cast<uint16_t>(byte) : next++;
+    for (int byte = 0; byte < 256; ++byte) result[byte] = prints_as_itself(byte) ? static_cast<uint16_t>(byte) : next++;
     return result;
   }();
   return table;
@@ -74,8 +73,7 @@ const std::string& bytes_in_alphabet_order() {
     std::string bytes;
     for (int byte = 0; byte < 256; ++byte) bytes += static_cast<char>(byte);
     std::stable_sort(bytes.begin(), bytes.end(), [](char a, char b) {
-      return code_points()[static_cast<unsigned char>(a)] <
-             code_points()[static_cast<unsigned char>(b)];
+      return code_points()[static_cast<unsigned char>(a)] < code_points()[static_cast<unsigned char>(b)];
     });
     return bytes;
   }();

@@ -15,8 +15,7 @@ constexpr std::size_t kCodePoints = 0x110000;
 void fill(std::vector<uint8_t>& classes, const unicode::CodePointRange* ranges, std::size_t count,
           CharacterClass kind) {
   for (std::size_t i = 0; i < count; ++i)
-    std::fill(classes.begin() + ranges[i].first, classes.begin() + ranges[i].last + 1,
-              static_cast<uint8_t>(kind));
+    std::fill(classes.begin() + ranges[i].first, classes.begin() + ranges[i].last + 1, static_cast<uint8_t>(kind));
 }
 
 bool is_continuation(unsigned char byte) {
@@ -34,8 +33,7 @@ CharacterTable::CharacterTable() {
   std::map<std::string, uint16_t> seen;
   for (std::size_t i = 0; i < block_of_.size(); ++i) {
     const auto first = classes.begin() + i * kBlock;
-    const auto [place, is_new] =
-        seen.emplace(std::string(first, first + kBlock), static_cast<uint16_t>(seen.size()));
+    const auto [place, is_new] = seen.emplace(std::string(first, first + kBlock), static_cast<uint16_t>(seen.size()));
     if (is_new) blocks_.insert(blocks_.end(), first, first + kBlock);
     block_of_[i] = place->second;
   }
@@ -61,8 +59,8 @@ Character CharacterTable::decode(const char* text, const char* end) const {
     return {kind(code_point), 3};
   }
   if (lead > 0xF4 || left < 4 || !is_continuation(bytes[3])) return broken;
-  const uint32_t code_point = (lead & 0x07u) << 18 | (bytes[1] & 0x3Fu) << 12 |
-                              (bytes[2] & 0x3Fu) << 6 | (bytes[3] & 0x3Fu);
+  const uint32_t code_point =
+      (lead & 0x07u) << 18 | (bytes[1] & 0x3Fu) << 12 | (bytes[2] & 0x3Fu) << 6 | (bytes[3] & 0x3Fu);
   if (code_point < 0x10000 || code_point >= kCodePoints) return broken;
   return {kind(code_point), 4};
 }

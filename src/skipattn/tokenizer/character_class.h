@@ -35,8 +35,7 @@ class CharacterTable {
   static const CharacterTable& instance();
 
   CharacterClass kind(uint32_t code_point) const {
-    return static_cast<CharacterClass>(
-        blocks_[block_of_[code_point >> 8] * 256u + (code_point & 255u)]);
+    return static_cast<CharacterClass>(blocks_[block_of_[code_point >> 8] * 256u + (code_point & 255u)]);
   }
   /// The character that starts at `text` (text < end).
   Character decode(const char* text, const char* end) const;

@@ -8,8 +8,7 @@
 namespace skipattn::tokenizer {
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{1}
-                                    << 19;  // long enough that the cost of a task is nothing
+constexpr std::size_t kPieceBytes = std::size_t{1} << 19;  // long enough that the cost of a task is nothing
 
 /// What one task encodes: a part of one document, or documents that are whole.
 struct Piece {
@@ -45,8 +44,7 @@ std::vector<Piece> cut_into_pieces(std::span<const std::string_view> documents) 
 
 }  // namespace
 
-std::vector<std::vector<uint32_t>> encode_batch(const Tokenizer& tokenizer,
-                                                std::span<const std::string_view> documents,
+std::vector<std::vector<uint32_t>> encode_batch(const Tokenizer& tokenizer, std::span<const std::string_view> documents,
                                                 int threads) {
   std::vector<std::vector<uint32_t>> ids(documents.size());
   std::vector<Piece> pieces = cut_into_pieces(documents);

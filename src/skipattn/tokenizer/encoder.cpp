@@ -40,8 +40,7 @@ class IdBuffer {
 }  // namespace
 
 template <typename Cache>
-const typename Cache::Entry* Encoder::look_up(Cache& cache, const typename Cache::Key& key,
-                                              std::string_view pretoken) {
+const typename Cache::Entry* Encoder::look_up(Cache& cache, const typename Cache::Key& key, std::string_view pretoken) {
   if (const auto* entry = cache.find(key)) return entry;
   merged_.clear();
   merges_.merge(pretoken, merged_);

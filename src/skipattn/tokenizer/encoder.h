@@ -22,8 +22,7 @@ class Encoder {
 
  private:
   template <typename Cache>
-  const typename Cache::Entry* look_up(Cache& cache, const typename Cache::Key& key,
-                                       std::string_view pretoken);
+  const typename Cache::Entry* look_up(Cache& cache, const typename Cache::Key& key, std::string_view pretoken);
 
   const MergeTable& merges_;
   std::vector<uint32_t> merged_;         // ids of the pre-token merged last

@@ -38,8 +38,7 @@ void MergeTable::merge_short(std::string_view pretoken, std::vector<uint32_t>& i
   std::array<uint32_t, kShort> symbols;
   std::array<Found, kShort> merges;  // [i] of symbols i and i + 1
   std::size_t count = pretoken.size();
-  for (std::size_t i = 0; i < count; ++i)
-    symbols[i] = byte_ids_[static_cast<unsigned char>(pretoken[i])];
+  for (std::size_t i = 0; i < count; ++i) symbols[i] = byte_ids_[static_cast<unsigned char>(pretoken[i])];
   for (std::size_t i = 0; i + 1 < count; ++i) merges[i] = find(symbols[i], symbols[i + 1]);
 
   while (count > 1) {
@@ -67,13 +66,11 @@ void MergeTable::merge_long(std::string_view pretoken, std::vector<uint32_t>& id
   };
   struct Pair {
     uint32_t rank, place, left, right, result;
-    bool operator>(const Pair& other) const {
-      return rank != other.rank ? rank > other.rank : place > other.place;
-    }
+    bool operator>(const Pair& other) const { return rank != other.rank ? rank > other.rank : place > other.place; }
   };
   if (pretoken.size() >= kNone)
-    throw InputError("[tokenizer] a single word of {} bytes cannot be encoded, at most {} can",
-                     pretoken.size(), kNone - 1);
+    throw InputError("[tokenizer] a single word of {} bytes cannot be encoded, at most {} can", pretoken.size(),
+                     kNone - 1);
   const auto count = static_cast<uint32_t>(pretoken.size());
   std::vector<Symbol> symbols(count);
   for (uint32_t i = 0; i < count; ++i)

@@ -28,8 +28,7 @@ inline constexpr std::size_t kLongestKey = kWords * 8 - 1;
 template <std::size_t kWords>
 inline PretokenKey<kWords> make_key(std::string_view pretoken, const char* end) {
   PretokenKey<kWords> key{};
-  if (kWords == 2 &&
-      end - pretoken.data() >= 16) {  // two loads and two masks instead of a copy of unknown length
+  if (kWords == 2 && end - pretoken.data() >= 16) {  // two loads and two masks instead of a copy of unknown length
     std::memcpy(key.data(), pretoken.data(), 16);
     const std::size_t bits = pretoken.size() * 8;
     key[0] &= bits >= 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;

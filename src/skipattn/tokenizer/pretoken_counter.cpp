@@ -10,8 +10,7 @@ void PretokenCounter::add(std::string_view text) {
   bytes_ += text.size();
   PretokenScanner scanner(text);
   for (std::string_view pretoken; scanner.next(pretoken);)
-    for (std::size_t i = 0; i < pretoken.size(); i += kLongest)
-      count(pretoken.substr(i, kLongest), 1);
+    for (std::size_t i = 0; i < pretoken.size(); i += kLongest) count(pretoken.substr(i, kLongest), 1);
 }
 
 void PretokenCounter::merge(const PretokenCounter& other) {

@@ -44,9 +44,7 @@ class PretokenCounter {
   // Look-up by string_view without making a string of it.
   struct Hash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
   void count(std::string_view pretoken, uint64_t times);
   void forget_the_rarest();

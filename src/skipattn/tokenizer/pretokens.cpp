@@ -9,8 +9,8 @@ const char* PretokenScanner::end_of_contraction(const char* start) const {
   if (first == 's' || first == 't' || first == 'm' || first == 'd') return start + 2;
   if (left < 3) return nullptr;
   const char second = start[2];
-  const bool pair = (first == 'r' && second == 'e') || (first == 'v' && second == 'e') ||
-                    (first == 'l' && second == 'l');
+  const bool pair =
+      (first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l');
   return pair ? start + 3 : nullptr;
 }
 
@@ -36,8 +36,7 @@ std::size_t safe_cut(std::string_view text, std::size_t position) {
     // begin a contraction.
     const CharacterClass before = table.decode_before(text, position).kind;
     if (before == CharacterClass::kSpace || text[position - 1] == '\'') continue;
-    if (table.decode(text.data() + position, text.data() + text.size()).kind != before)
-      return position;
+    if (table.decode(text.data() + position, text.data() + text.size()).kind != before) return position;
   }
   return text.size();
 }

@@ -62,8 +62,7 @@ class PretokenScanner {
     }
     if (*start == ' ' && start + 1 < end_) {
       const Character second = at(start + 1);
-      if (second.kind != CharacterClass::kSpace)
-        return end_of_run(start + 1 + second.bytes, second.kind);
+      if (second.kind != CharacterClass::kSpace) return end_of_run(start + 1 + second.bytes, second.kind);
     }
     return end_of_spaces(start, first.bytes);
   }

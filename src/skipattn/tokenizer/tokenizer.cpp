@@ -10,12 +10,10 @@
 namespace skipattn::tokenizer {
 
 struct Tokenizer::State {
-  explicit State(Vocabulary given)
-      : vocabulary(std::move(given)), merges(vocabulary), hash(vocabulary.hash()) {
+  explicit State(Vocabulary given) : vocabulary(std::move(given)), merges(vocabulary), hash(vocabulary.hash()) {
     longest_first = vocabulary.added;
-    std::stable_sort(
-        longest_first.begin(), longest_first.end(),
-        [](const AddedToken& a, const AddedToken& b) { return a.text.size() > b.text.size(); });
+    std::stable_sort(longest_first.begin(), longest_first.end(),
+                     [](const AddedToken& a, const AddedToken& b) { return a.text.size() > b.text.size(); });
   }
 
   std::unique_ptr<Encoder> take_encoder() const {
@@ -40,8 +38,7 @@ struct Tokenizer::State {
   mutable std::vector<std::unique_ptr<Encoder>> idle;
 };
 
-Tokenizer::Tokenizer(Vocabulary vocabulary)
-    : state_(std::make_shared<const State>(std::move(vocabulary))) {}
+Tokenizer::Tokenizer(Vocabulary vocabulary) : state_(std::make_shared<const State>(std::move(vocabulary))) {}
 
 Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
   return Tokenizer(read_vocabulary(directory));
@@ -84,9 +81,8 @@ std::vector<uint32_t> Tokenizer::encode_with_special(std::string_view text) cons
   std::vector<uint32_t> ids;
   std::size_t begin = 0;  // of the plain text not encoded yet
   for (std::size_t i = 0; i < text.size();) {
-    const auto found = std::find_if(
-        state_->longest_first.begin(), state_->longest_first.end(),
-        [&](const AddedToken& token) { return text.substr(i).starts_with(token.text); });
+    const auto found = std::find_if(state_->longest_first.begin(), state_->longest_first.end(),
+                                    [&](const AddedToken& token) { return text.substr(i).starts_with(token.text); });
     if (found == state_->longest_first.end()) {
       ++i;
       continue;

@@ -43,9 +43,7 @@ struct Candidate {
 };
 
 struct PairHash {
-  std::size_t operator()(PairKey key) const {
-    return (key ^ key >> 29) * 0x9E3779B97F4A7C15u >> 13;
-  }
+  std::size_t operator()(PairKey key) const { return (key ^ key >> 29) * 0x9E3779B97F4A7C15u >> 13; }
 };
 
 class Trainer {
@@ -74,8 +72,7 @@ class Trainer {
   std::vector<PairKey> grown_;  // pairs that came more often by the merge at hand
 };
 
-Trainer::Trainer(const PretokenCounter& counter, uint64_t min_frequency)
-    : min_frequency_(min_frequency) {
+Trainer::Trainer(const PretokenCounter& counter, uint64_t min_frequency) : min_frequency_(min_frequency) {
   for (const char byte : bytes_in_alphabet_order()) {
     const auto id = static_cast<uint32_t>(vocabulary_.tokens.size());
     vocabulary_.byte_ids[static_cast<unsigned char>(byte)] = id;
@@ -84,10 +81,8 @@ Trainer::Trainer(const PretokenCounter& counter, uint64_t min_frequency)
   }
   for (const auto& [pretoken, times] : counter.sorted()) {
     const auto index = static_cast<uint32_t>(words_.size());
-    words_.push_back(
-        {static_cast<uint32_t>(symbols_.size()), static_cast<uint32_t>(pretoken.size()), times});
-    for (const char byte : pretoken)
-      symbols_.push_back(vocabulary_.byte_ids[static_cast<unsigned char>(byte)]);
+    words_.push_back({static_cast<uint32_t>(symbols_.size()), static_cast<uint32_t>(pretoken.size()), times});
+    for (const char byte : pretoken) symbols_.push_back(vocabulary_.byte_ids[static_cast<unsigned char>(byte)]);
     const uint32_t* word = &symbols_[words_.back().begin];
     for (std::size_t i = 0; i + 1 < pretoken.size(); ++i) add_use(word[i], word[i + 1], index);
   }
@@ -122,8 +117,7 @@ bool Trainer::pop_best(Candidate& best) {
 uint32_t Trainer::token_for(uint32_t left, uint32_t right) {
   // Two different pairs can make the same bytes ("a"+"bc", "ab"+"c"): one token, two merges.
   std::string bytes = vocabulary_.tokens[left] + vocabulary_.tokens[right];
-  const auto [place, is_new] =
-      id_by_bytes_.emplace(bytes, static_cast<uint32_t>(vocabulary_.tokens.size()));
+  const auto [place, is_new] = id_by_bytes_.emplace(bytes, static_cast<uint32_t>(vocabulary_.tokens.size()));
   if (is_new) vocabulary_.tokens.push_back(std::move(bytes));
   return place->second;
 }
@@ -204,16 +198,14 @@ void check(const PretokenCounter& counter, const TrainBpeOptions& options) {
   FaultList faults;
   const std::size_t least = 256 + options.special_tokens.size();
   if (options.vocab_size < static_cast<int>(least))
-    faults.add("vocab_size = {} must be at least {}: 256 bytes and {} special tokens",
-               options.vocab_size, least, options.special_tokens.size());
+    faults.add("vocab_size = {} must be at least {}: 256 bytes and {} special tokens", options.vocab_size, least,
+               options.special_tokens.size());
   if (options.min_frequency < 1) faults.add("min_frequency = 0 must be at least 1");
   if (counter.size() == 0) faults.add("there is no text to learn from");
-  for (auto token = options.special_tokens.begin(); token != options.special_tokens.end();
-       ++token) {
+  for (auto token = options.special_tokens.begin(); token != options.special_tokens.end(); ++token) {
     std::string_view piece;
     const bool one_piece = !PretokenScanner(*token).next(piece) || piece.size() == token->size();
-    if (one_piece)
-      faults.add("special token \"{}\" could be learned from text, write it like <|name|>", *token);
+    if (one_piece) faults.add("special token \"{}\" could be learned from text, write it like <|name|>", *token);
     if (!is_utf8(*token)) faults.add("a special token is not UTF-8");
     if (std::find(options.special_tokens.begin(), token, *token) != token)
       faults.add("special token \"{}\" is given twice", *token);

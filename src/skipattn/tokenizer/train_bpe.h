@@ -17,13 +17,14 @@
 namespace skipattn::tokenizer {
 
 struct TrainBpeOptions {
-  int vocab_size =
-      4096;  ///< tokens in all: 256 bytes, merges and special tokens; at least 256 + special
-  uint64_t min_frequency = 2;  ///< a pair that comes less often is not merged, 1 or more
-  std::vector<std::string> special_tokens = {
-      "<|endoftext|>"};        ///< each must hold more than one pre-token, or
-                               ///< it could be learned from text, too
-  ProgressSink progress = {};  ///< told of merges now and then
+  /// Tokens in all: 256 bytes, merges and special tokens; at least 256 + special tokens.
+  int vocab_size = 4096;
+  /// A pair that comes less often is not merged; 1 or more.
+  uint64_t min_frequency = 2;
+  /// Each must hold more than one pre-token, or it could be learned from text, too.
+  std::vector<std::string> special_tokens = {std::string(kEndOfText)};
+  /// Told of the size reached now and then.
+  ProgressSink progress = {};
 };
 
 /// Makes a vocabulary; smaller than asked for when no pair is left that comes min_frequency times.

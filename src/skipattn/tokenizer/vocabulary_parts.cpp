@@ -9,8 +9,8 @@ namespace skipattn::tokenizer {
 namespace {
 
 bool written_like_special(const std::string& text) {
-  return text.size() > 2 && ((text.front() == '<' && text.back() == '>') ||
-                             (text.front() == '[' && text.back() == ']'));
+  return text.size() > 2 &&
+         ((text.front() == '<' && text.back() == '>') || (text.front() == '[' && text.back() == ']'));
 }
 
 /// [id] -> printable text, with every id known to be used once.
@@ -19,19 +19,18 @@ std::vector<std::string> printable_by_id(const VocabularyParts& parts) {
   for (const AddedToken& token : parts.added) {
     const auto [place, is_new] = all.emplace(token.text, token.id);
     if (place->second != token.id)
-      throw InputError("'{}': the added token \"{}\" has the id {} here and {} there",
-                       parts.vocabulary_file, token.text, token.id, place->second);
+      throw InputError("'{}': the added token \"{}\" has the id {} here and {} there", parts.vocabulary_file,
+                       token.text, token.id, place->second);
   }
   std::vector<std::string> tokens(all.size());
   std::vector<bool> used(all.size());
   for (const auto& [text, id] : all) {
     if (id < 0 || static_cast<std::size_t>(id) >= all.size())
-      throw InputError("'{}': token \"{}\" has the id {}, the ids of {} tokens must be 0..{}",
-                       parts.vocabulary_file, text, id, all.size(), all.size() - 1);
+      throw InputError("'{}': token \"{}\" has the id {}, the ids of {} tokens must be 0..{}", parts.vocabulary_file,
+                       text, id, all.size(), all.size() - 1);
     if (used[id])
-      throw InputError(
-          "'{}': the id {} is given to \"{}\" and to \"{}\", each id must be used once",
-          parts.vocabulary_file, id, std::min(text, tokens[id]), std::max(text, tokens[id]));
+      throw InputError("'{}': the id {} is given to \"{}\" and to \"{}\", each id must be used once",
+                       parts.vocabulary_file, id, std::min(text, tokens[id]), std::max(text, tokens[id]));
     used[id] = true;
     tokens[id] = text;
   }
@@ -56,21 +55,19 @@ void find_merges(const VocabularyParts& parts, Vocabulary& vocabulary) {
   const auto id_of = [&](const std::string& token, std::size_t rank, const char* role) {
     const auto found = parts.ids.find(token);
     if (found == parts.ids.end())
-      throw InputError("'{}': merge {} (\"{} {}\") {} \"{}\", which is not in the vocabulary",
-                       parts.merges_file, rank + 1, parts.merges[rank].first,
-                       parts.merges[rank].second, role, token);
+      throw InputError("'{}': merge {} (\"{} {}\") {} \"{}\", which is not in the vocabulary", parts.merges_file,
+                       rank + 1, parts.merges[rank].first, parts.merges[rank].second, role, token);
     return static_cast<uint32_t>(found->second);
   };
   vocabulary.merges.reserve(parts.merges.size());
   for (std::size_t rank = 0; rank < parts.merges.size(); ++rank) {
     const auto& [left, right] = parts.merges[rank];
-    vocabulary.merges.push_back({id_of(left, rank, "names"), id_of(right, rank, "names"),
-                                 id_of(left + right, rank, "makes")});
+    vocabulary.merges.push_back(
+        {id_of(left, rank, "names"), id_of(right, rank, "names"), id_of(left + right, rank, "makes")});
   }
 }
 
-void find_added(const VocabularyParts& parts, const std::vector<std::string>& printable,
-                Vocabulary& vocabulary) {
+void find_added(const VocabularyParts& parts, const std::vector<std::string>& printable, Vocabulary& vocabulary) {
   vocabulary.added = parts.added;
   if (!parts.added_is_complete) {
     std::vector<bool> known(printable.size());
@@ -100,8 +97,7 @@ Vocabulary assemble_vocabulary(const VocabularyParts& parts) {
   find_merges(parts, vocabulary);
   find_added(parts, printable, vocabulary);
   vocabulary.tokens.reserve(printable.size());
-  for (const std::string& text : printable)
-    vocabulary.tokens.push_back(bytes_of_printable(text).value_or(text));
+  for (const std::string& text : printable) vocabulary.tokens.push_back(bytes_of_printable(text).value_or(text));
   for (const AddedToken& token : vocabulary.added) vocabulary.tokens[token.id] = token.text;
   return vocabulary;
 }

@@ -19,7 +19,7 @@ struct VocabularyParts {
   std::unordered_map<std::string, int64_t> ids;             ///< printable token -> id
   std::vector<std::pair<std::string, std::string>> merges;  ///< printable, rank order
   std::vector<AddedToken> added;                            ///< those the files name as such
-  bool added_is_complete = false;  ///< false: tokens that no merge makes are added tokens, too
+  bool added_is_complete = false;                           ///< false: tokens that no merge makes are added tokens, too
 };
 
 /// Puts the parts together. Throws InputError when ids are not 0..n-1 each once, a byte has no

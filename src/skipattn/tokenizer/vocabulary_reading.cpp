@@ -20,8 +20,7 @@ void read_ids(const json& object, VocabularyParts& parts) {
                      object.is_object() ? "no token" : io::json_kind(object));
   for (const auto& [token, id] : object.items()) {
     if (!id.is_number_integer())
-      throw InputError("'{}': the id of token \"{}\" must be a whole number, it is {}", file, token,
-                       io::json_kind(id));
+      throw InputError("'{}': the id of token \"{}\" must be a whole number, it is {}", file, token, io::json_kind(id));
     parts.ids.emplace(token, id.get<int64_t>());
   }
 }
@@ -30,8 +29,8 @@ void read_merge(std::string_view line, std::size_t number, VocabularyParts& part
   const std::size_t space = line.find(' ');
   if (space == std::string_view::npos || space == 0 || space + 1 == line.size() ||
       line.find(' ', space + 1) != std::string_view::npos)
-    throw InputError("'{}': line {} must be two tokens with one space between, it is \"{}\"",
-                     parts.merges_file, number, line);
+    throw InputError("'{}': line {} must be two tokens with one space between, it is \"{}\"", parts.merges_file, number,
+                     line);
   parts.merges.emplace_back(line.substr(0, space), line.substr(space + 1));
 }
 
@@ -56,25 +55,22 @@ Vocabulary read_vocab_and_merges(const fs::path& directory) {
   read_merges_text(io::read_file(parts.merges_file), parts);
   if (const fs::path file = directory / "added_tokens.json"; fs::exists(file)) {
     const json added = io::read_json_file(file);
-    if (!added.is_object())
-      throw InputError("'{}' must hold a JSON object of tokens and their ids", file.string());
+    if (!added.is_object()) throw InputError("'{}' must hold a JSON object of tokens and their ids", file.string());
     for (const auto& item : added.items())
-      parts.added.push_back(
-          {io::json_get<uint32_t>(added, item.key(), file.string()), item.key(), true});
+      parts.added.push_back({io::json_get<uint32_t>(added, item.key(), file.string()), item.key(), true});
   }
   return assemble_vocabulary(parts);
 }
 
 bool given(const json& object, const char* key) {
   const auto found = object.find(key);
-  return found != object.end() && !found->is_null() && *found != "" && *found != false &&
-         *found != 0;
+  return found != object.end() && !found->is_null() && *found != "" && *found != false && *found != 0;
 }
 
 void check_pre_tokenizer(const json& file, FaultList& faults) {
   const json* step = file.contains("pre_tokenizer") ? &file["pre_tokenizer"] : nullptr;
-  if (step && step->is_object() && step->value("type", "") == "Sequence" &&
-      step->contains("pretokenizers") && (*step)["pretokenizers"].size() == 1)
+  if (step && step->is_object() && step->value("type", json()) == "Sequence" &&
+      step->value("pretokenizers", json()).is_array() && (*step)["pretokenizers"].size() == 1)
     step = &(*step)["pretokenizers"][0];
   if (!step || !step->is_object() || step->value("type", json()) != "ByteLevel") {
     faults.add("the pre-tokenizer is {}, only ByteLevel is supported",
@@ -93,13 +89,11 @@ void check_scheme(const json& file, const std::string& path) {
   const json& model = file["model"];
   if (model.value("type", json("BPE")) != "BPE")
     faults.add("the model is {}, only BPE is supported", model["type"].dump());
-  if (given(file, "normalizer"))
-    faults.add("the text is changed by a normalizer, none is supported");
+  if (given(file, "normalizer")) faults.add("the text is changed by a normalizer, none is supported");
   check_pre_tokenizer(file, faults);
-  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
-                          "byte_fallback", "ignore_merges"})
-    if (given(model, key))
-      faults.add("the model's {} is {}, it must be absent", key, model[key].dump());
+  for (const char* key :
+       {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"})
+    if (given(model, key)) faults.add("the model's {} is {}, it must be absent", key, model[key].dump());
   faults.throw_if_any(fmt::format("'{}' is not GPT-2's byte-level BPE: ", path));
 }
 
@@ -107,14 +101,12 @@ void read_added(const json& list, VocabularyParts& parts) {
   const std::string& file = parts.vocabulary_file;
   if (!list.is_array()) throw InputError("'{}': \"added_tokens\" must be a list", file);
   for (const json& item : list) {
-    AddedToken token{io::json_get<uint32_t>(item, "id", file),
-                     io::json_get<std::string>(item, "content", file),
+    AddedToken token{io::json_get<uint32_t>(item, "id", file), io::json_get<std::string>(item, "content", file),
                      io::json_get_or<bool>(item, "special", file, false)};
     if (token.text.empty()) throw InputError("'{}': an added token has no content", file);
     for (const char* key : {"single_word", "lstrip", "rstrip"})
       if (given(item, key))
-        throw InputError("'{}': the added token \"{}\" has {} = true, only false is supported",
-                         file, token.text, key);
+        throw InputError("'{}': the added token \"{}\" has {} = true, only false is supported", file, token.text, key);
     parts.added.push_back(std::move(token));
   }
 }
@@ -126,8 +118,8 @@ void read_merge_list(const json& list, VocabularyParts& parts) {
     } else if (item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_string()) {
       parts.merges.emplace_back(item[0].get<std::string>(), item[1].get<std::string>());
     } else {
-      throw InputError("'{}': merge {} must be \"a b\" or [\"a\", \"b\"], it is {}",
-                       parts.merges_file, parts.merges.size() + 1, io::json_kind(item));
+      throw InputError("'{}': merge {} must be \"a b\" or [\"a\", \"b\"], it is {}", parts.merges_file,
+                       parts.merges.size() + 1, io::json_kind(item));
     }
   }
 }
@@ -153,19 +145,15 @@ Vocabulary read_tokenizer_json(const fs::path& path) {
 
 Vocabulary read_vocabulary(const fs::path& directory) {
   if (!fs::is_directory(directory))
-    throw InputError("[tokenizer] '{}' is not a folder, a tokenizer is a folder of files",
-                     directory.string());
-  if (const fs::path file = directory / "tokenizer.json"; fs::exists(file))
-    return read_tokenizer_json(file);
+    throw InputError("[tokenizer] '{}' is not a folder, a tokenizer is a folder of files", directory.string());
+  if (const fs::path file = directory / "tokenizer.json"; fs::exists(file)) return read_tokenizer_json(file);
   const bool has_vocabulary = fs::exists(directory / "vocab.json");
   const bool has_merges = fs::exists(directory / "merges.txt");
   if (has_vocabulary && has_merges) return read_vocab_and_merges(directory);
   if (has_vocabulary || has_merges)
     throw InputError("[tokenizer] '{}' has {} but no {}", directory.string(),
-                     has_vocabulary ? "vocab.json" : "merges.txt",
-                     has_vocabulary ? "merges.txt" : "vocab.json");
-  throw InputError("[tokenizer] '{}' has neither tokenizer.json nor vocab.json with merges.txt",
-                   directory.string());
+                     has_vocabulary ? "vocab.json" : "merges.txt", has_vocabulary ? "merges.txt" : "vocab.json");
+  throw InputError("[tokenizer] '{}' has neither tokenizer.json nor vocab.json with merges.txt", directory.string());
 }
 
 }  // namespace skipattn::tokenizer
