@@ -19,8 +19,7 @@ std::optional<int64_t> parse_digits(std::string_view text) {
 }
 
 std::optional<Amount> share(std::optional<int64_t> numerator, std::optional<int64_t> denominator) {
-  if (!numerator || !denominator || *numerator < 1 || *numerator > *denominator)
-    return std::nullopt;
+  if (!numerator || !denominator || *numerator < 1 || *numerator > *denominator) return std::nullopt;
   return Amount{*numerator, *denominator, true};
 }
 
@@ -35,8 +34,7 @@ std::optional<int> parse_whole(std::string_view text) {
 
 std::optional<Amount> parse_amount(std::string_view text) {
   if (const size_t slash = text.find('/'); slash != std::string_view::npos)
-    return share(parse_digits(trim(text.substr(0, slash))),
-                 parse_digits(trim(text.substr(slash + 1))));
+    return share(parse_digits(trim(text.substr(0, slash))), parse_digits(trim(text.substr(slash + 1))));
   if (const size_t point = text.find('.'); point != std::string_view::npos) {
     // Exact decimal arithmetic: 0.29 of 100 is 29, which it is not in binary floating point.
     const std::string_view decimals = text.substr(point + 1);
@@ -78,18 +76,15 @@ Call parse_call(std::string_view text, FaultList& faults) {
   return call;
 }
 
-ArgumentReader::ArgumentReader(const Call& call, const std::vector<std::string>& known,
-                               FaultList& faults)
+ArgumentReader::ArgumentReader(const Call& call, const std::vector<std::string>& known, FaultList& faults)
     : call_(call), faults_(faults) {
   for (auto argument = call.arguments.begin(); argument != call.arguments.end(); ++argument) {
     const std::string& name = argument->first;
     if (std::find(known.begin(), known.end(), name) == known.end()) {
-      faults.add("unknown argument '{}'{}, known are {}", name, did_you_mean(name, known),
-                 join(known, ", "));
+      faults.add("unknown argument '{}'{}, known are {}", name, did_you_mean(name, known), join(known, ", "));
       continue;
     }
-    if (std::any_of(call.arguments.begin(), argument,
-                    [&](const auto& earlier) { return earlier.first == name; }))
+    if (std::any_of(call.arguments.begin(), argument, [&](const auto& earlier) { return earlier.first == name; }))
       faults.add("{} is given twice", name);
   }
 }
@@ -105,8 +100,7 @@ std::string ArgumentReader::text(const std::string& name, const std::string& oth
   return given ? *given : otherwise;
 }
 
-int ArgumentReader::amount(const std::string& name, const std::string& otherwise,
-                           const Limits& limits) {
+int ArgumentReader::amount(const std::string& name, const std::string& otherwise, const Limits& limits) {
   const std::string given = text(name, otherwise);
   const std::optional<Amount> amount = parse_amount(given);
   if (!amount) {
@@ -115,15 +109,13 @@ int ArgumentReader::amount(const std::string& name, const std::string& otherwise
   }
   const int64_t value = amount->of(limits.whole);
   if (value >= limits.lowest && value <= limits.highest) return static_cast<int>(value);
-  const std::string meant =
-      amount->is_share ? fmt::format("{}={} is {}: ", name, given, value) : "";
+  const std::string meant = amount->is_share ? fmt::format("{}={} is {}: ", name, given, value) : "";
   if (limits.lowest > limits.highest) {
     faults_.add("there is no {} that fits {}", name, limits.model);
   } else if (limits.lowest == limits.highest) {
     faults_.add("{}{} must be {} for {}", meant, name, limits.lowest, limits.model);
   } else {
-    faults_.add("{}{} must be {}..{} for {}", meant, name, limits.lowest, limits.highest,
-                limits.model);
+    faults_.add("{}{} must be {}..{} for {}", meant, name, limits.lowest, limits.highest, limits.model);
   }
   return limits.lowest;
 }
@@ -136,12 +128,10 @@ int ArgumentReader::count(const std::string& name) {
   return 0;
 }
 
-std::string ArgumentReader::choice(const std::string& name,
-                                   const std::vector<std::string>& choices) {
+std::string ArgumentReader::choice(const std::string& name, const std::vector<std::string>& choices) {
   const std::string given = text(name, choices.front());
   if (std::find(choices.begin(), choices.end(), given) != choices.end()) return given;
-  faults_.add("{}={} must be {}{}", name, given, join(choices, " or "),
-              did_you_mean(given, choices));
+  faults_.add("{}={} must be {}{}", name, given, join(choices, " or "), did_you_mean(given, choices));
   return choices.front();
 }
 

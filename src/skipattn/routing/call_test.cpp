@@ -22,8 +22,8 @@ TEST(ParseAmount, IsExactWhereBinaryFloatingPointIsNot) {
 }
 
 TEST(ParseAmount, RefusesWhatIsNoCountAndNoShare) {
-  for (const char* text : {"", "x", "3/", "/4", "0/4", "5/4", "1/0", "1.5", "1.", "1e3", "9x",
-                           "--3", "1234567890", "-1/2"})
+  for (const char* text :
+       {"", "x", "3/", "/4", "0/4", "5/4", "1/0", "1.5", "1.", "1e3", "9x", "--3", "1234567890", "-1/2"})
     EXPECT_FALSE(parse_amount(text)) << text;
 }
 
@@ -39,11 +39,10 @@ TEST(ParseCall, CutsNameAndArguments) {
 }
 
 TEST(ParseCall, ReportsMissingBracketsAndNames) {
-  for (const auto& [text, fault] :
-       {std::pair{"sla(distance=9", "a closing ')' is missing at the end"},
-        std::pair{"sla(distance=9) x", "a closing ')' is missing at the end"},
-        std::pair{"sla(9)", "'9' has no name, write name=value"},
-        std::pair{"sla(heads=2,)", "'' has no name, write name=value"}}) {
+  for (const auto& [text, fault] : {std::pair{"sla(distance=9", "a closing ')' is missing at the end"},
+                                    std::pair{"sla(distance=9) x", "a closing ')' is missing at the end"},
+                                    std::pair{"sla(9)", "'9' has no name, write name=value"},
+                                    std::pair{"sla(heads=2,)", "'' has no name, write name=value"}}) {
     FaultList faults;
     parse_call(text, faults);
     EXPECT_EQ(faults.faults(), std::vector<std::string>{fault}) << text;

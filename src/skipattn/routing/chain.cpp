@@ -20,15 +20,13 @@ Source follow(const Routing& routing, Side side, Source source, std::string& fau
     const std::vector<Source>& next = routing.routes[at.layer][at.head].*side;
     if (next.empty() || (next.size() == 1 && next[0] == at)) return at;
     if (next.size() > 1) {
-      fault = fmt::format(
-          "chain=resolved cannot follow layer {} head {}, which reads {} sources jointly", at.layer,
-          at.head, next.size());
+      fault = fmt::format("chain=resolved cannot follow layer {} head {}, which reads {} sources jointly", at.layer,
+                          at.head, next.size());
       return at;
     }
     at = next[0];
   }
-  fault = fmt::format("chain=resolved goes round in a circle from layer {} head {}", source.layer,
-                      source.head);
+  fault = fmt::format("chain=resolved goes round in a circle from layer {} head {}", source.layer, source.head);
   return source;
 }
 
@@ -54,8 +52,7 @@ Routing resolve(const Routing& routing, HeadFaults& faults) {
           if (!fault.empty()) faults.add(layer, head, fault);
         }
       }
-      if (has_repeated_pair(route))
-        faults.add(layer, head, "chain=resolved makes two of its sources the same");
+      if (has_repeated_pair(route)) faults.add(layer, head, "chain=resolved makes two of its sources the same");
     }
   }
   return resolved;

@@ -63,23 +63,21 @@ std::vector<std::string> chain_faults(const std::string& text) {
 }
 
 TEST(Chain, ThroughAJointSourceIsAFault) {
-  EXPECT_THAT(
-      chain_faults(R"({"routes": [
+  EXPECT_THAT(chain_faults(R"({"routes": [
       {"layer": 2, "head": 1, "key": ["own", 0], "value": ["own", 0]},
       {"layer": 3, "key": 2}, {"layer": 4, "head": 1, "key": 3}]})"),
-      ElementsAre("layer 3 head 1: chain=resolved cannot follow layer 2 head 1, which reads "
-                  "2 sources jointly",
-                  "layer 4 head 1: chain=resolved cannot follow layer 2 head 1, which reads "
-                  "2 sources jointly"));
+              ElementsAre("layer 3 head 1: chain=resolved cannot follow layer 2 head 1, which reads "
+                          "2 sources jointly",
+                          "layer 4 head 1: chain=resolved cannot follow layer 2 head 1, which reads "
+                          "2 sources jointly"));
 }
 
 TEST(Chain, HeadsOfALayerThatReadEachOtherAreAFault) {
-  EXPECT_THAT(
-      chain_faults(R"({"routes": [{"layer": 1, "head": 0, "key": {"head": 1}},
+  EXPECT_THAT(chain_faults(R"({"routes": [{"layer": 1, "head": 0, "key": {"head": 1}},
                                           {"layer": 1, "head": 1, "key": {"head": 0}}]})"),
-      ElementsAre("layer 1 head 1: chain=resolved goes round in a circle from layer 1 head 0",
-                  "layer 1 head 0: chain=resolved goes round in a circle from layer 1 head "
-                  "1"));
+              ElementsAre("layer 1 head 1: chain=resolved goes round in a circle from layer 1 head 0",
+                          "layer 1 head 0: chain=resolved goes round in a circle from layer 1 head "
+                          "1"));
 }
 
 TEST(Chain, PairsThatBecomeTheSameAreAFault) {

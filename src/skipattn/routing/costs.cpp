@@ -13,8 +13,7 @@ namespace {
 
 void check_dimensions(const Plan& plan, const Dimensions& size, int64_t context) {
   FaultList faults;
-  if (size.layers != plan.shape.layers)
-    faults.add("layers={} must be {}, the plan's", size.layers, plan.shape.layers);
+  if (size.layers != plan.shape.layers) faults.add("layers={} must be {}, the plan's", size.layers, plan.shape.layers);
   if (size.kv_heads != plan.shape.kv_heads)
     faults.add("kv_heads={} must be {}, the plan's", size.kv_heads, plan.shape.kv_heads);
   if (size.kv_heads > 0 && (size.heads < 1 || size.heads % size.kv_heads != 0))
@@ -40,15 +39,13 @@ int64_t matrix_weights(const Dimensions& size, int64_t live_keys, int64_t live_v
 
 int64_t count_parameters(const Dimensions& size, int64_t live_keys, int64_t live_values) {
   int64_t bias = 0;
-  if (size.attention_bias)
-    bias += size.head_width * (size.layers * size.heads + live_keys + live_values);
+  if (size.attention_bias) bias += size.head_width * (size.layers * size.heads + live_keys + live_values);
   if (size.output_bias) bias += size.layers * size.width;
   if (size.mlp_bias) bias += size.layers * ((size.mlp_gated ? 2 : 1) * size.mlp_width + size.width);
   const int64_t norms = (2 * size.layers + 1) * size.width * (size.norm_bias ? 2 : 1);
   // The matrices hold the vocabulary head; a tied one is the token embedding as well.
   const int64_t embedding = size.tied_head ? 0 : size.vocabulary * size.width;
-  return matrix_weights(size, live_keys, live_values) + bias + norms + embedding +
-         size.positions * size.width;
+  return matrix_weights(size, live_keys, live_values) + bias + norms + embedding + size.positions * size.width;
 }
 
 /// Keys a query sees, mean over the positions 0..context-1; window 0 = all.
@@ -80,14 +77,12 @@ double cache_bytes_per_element(const std::string& dtype, int64_t head_width) {
   throw InputError("cache dtype '{}' must be fp32, bf16, fp16 or int8", dtype);
 }
 
-Costs count_costs(const Plan& plan, const Dimensions& dimensions, int64_t context,
-                  const std::string& cache_dtype) {
+Costs count_costs(const Plan& plan, const Dimensions& dimensions, int64_t context, const std::string& cache_dtype) {
   check_dimensions(plan, dimensions, context);
   const Plan baseline = make_plan(baseline_routing(plan.shape));
-  const double head_bytes = static_cast<double>(dimensions.head_width) *
-                            cache_bytes_per_element(cache_dtype, dimensions.head_width);
-  const auto count = [&](const Plan& one, int64_t& parameters, double& cache, double& forward,
-                         double& training) {
+  const double head_bytes =
+      static_cast<double>(dimensions.head_width) * cache_bytes_per_element(cache_dtype, dimensions.head_width);
+  const auto count = [&](const Plan& one, int64_t& parameters, double& cache, double& forward, double& training) {
     const int64_t keys = one.live_key_heads();
     const int64_t values = one.live_value_heads();
     const double matrices = 2.0 * static_cast<double>(matrix_weights(dimensions, keys, values));
@@ -102,8 +97,7 @@ Costs count_costs(const Plan& plan, const Dimensions& dimensions, int64_t contex
         costs.flops_per_token_training);
   count(baseline, costs.parameters_baseline, costs.kv_cache_bytes_per_token_baseline,
         costs.flops_per_token_forward_baseline, costs.flops_per_token_training_baseline);
-  costs.kv_cache_saved =
-      1 - costs.kv_cache_bytes_per_token / costs.kv_cache_bytes_per_token_baseline;
+  costs.kv_cache_saved = 1 - costs.kv_cache_bytes_per_token / costs.kv_cache_bytes_per_token_baseline;
   return costs;
 }
 

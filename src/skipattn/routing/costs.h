@@ -35,8 +35,7 @@ struct Costs {
   double kv_cache_saved = 0;           ///< fraction of the baseline's bytes
   double flops_per_token_forward = 0;  ///< mean over a context of `context` tokens, see below
   double flops_per_token_forward_baseline = 0;
-  double flops_per_token_training =
-      0;  ///< matrix products three times, attention 3.5 times; no recomputation
+  double flops_per_token_training = 0;  ///< matrix products three times, attention 3.5 times; no recomputation
   double flops_per_token_training_baseline = 0;
 };
 
@@ -49,7 +48,6 @@ double cache_bytes_per_element(const std::string& dtype, int64_t head_width);
 /// averaged over the positions 0..context-1. The query and output projections of heads without
 /// attention are counted: they are done. Throws InputError when the dimensions are not the plan's
 /// or are not positive.
-Costs count_costs(const Plan& plan, const Dimensions& dimensions, int64_t context,
-                  const std::string& cache_dtype);
+Costs count_costs(const Plan& plan, const Dimensions& dimensions, int64_t context, const std::string& cache_dtype);
 
 }  // namespace skipattn::routing

@@ -17,8 +17,7 @@ constexpr Dimensions kGpt2 = {.layers = 12,
                               .vocabulary = 50257,
                               .positions = 1024};
 
-Costs gpt2_costs(const std::string& routing, int64_t context = 1024,
-                 const std::string& dtype = "bf16") {
+Costs gpt2_costs(const std::string& routing, int64_t context = 1024, const std::string& dtype = "bf16") {
   return count_costs(make_plan(parse_routing(routing, kGpt2Shape)), kGpt2, context, dtype);
 }
 
@@ -76,22 +75,19 @@ TEST(Costs, FlopsAreTheMatrixProductsAndTheKeysAttended) {
   EXPECT_DOUBLE_EQ(gpt2_costs("baseline").flops_per_token_forward, matrices + 4 * 64 * 144 * 512.5);
   const Costs skipping = gpt2_costs("sla(distance=9, heads=9)", 1);
   EXPECT_DOUBLE_EQ(skipping.flops_per_token_forward_baseline, one.flops_per_token_forward);
-  EXPECT_DOUBLE_EQ(skipping.flops_per_token_forward,
-                   one.flops_per_token_forward - 2.0 * 768 * 64 * 54);
+  EXPECT_DOUBLE_EQ(skipping.flops_per_token_forward, one.flops_per_token_forward - 2.0 * 768 * 64 * 54);
 }
 
 TEST(Costs, WindowsJointSourcesAndDroppedHeadsChangeTheKeysAttended) {
   // Queries at 0..9 of a window of 4 see 1, 2, 3, 4, 4, … keys: 34 in all; no window: 55.
-  const double difference = gpt2_costs("baseline", 10).flops_per_token_forward -
-                            gpt2_costs("baseline(window=4)", 10).flops_per_token_forward;
+  const double difference =
+      gpt2_costs("baseline", 10).flops_per_token_forward - gpt2_costs("baseline(window=4)", 10).flops_per_token_forward;
   EXPECT_NEAR(difference, 4 * 64 * 144 * (5.5 - 3.4), 1e-3);
   EXPECT_DOUBLE_EQ(gpt2_costs("baseline(window=99)", 10).flops_per_token_forward,
                    gpt2_costs("baseline", 10).flops_per_token_forward);
-  const Costs joint = gpt2_costs(
-      R"({"routes": [{"layer": 1, "head": 0, "key": ["own", 0], "value": ["own", 0]}]})", 1);
+  const Costs joint = gpt2_costs(R"({"routes": [{"layer": 1, "head": 0, "key": ["own", 0], "value": ["own", 0]}]})", 1);
   EXPECT_DOUBLE_EQ(joint.flops_per_token_forward - joint.flops_per_token_forward_baseline, 4 * 64);
-  const Costs dropped =
-      gpt2_costs(R"({"routes": [{"layer": 1, "head": 0, "key": "none", "value": "none"}]})", 1);
+  const Costs dropped = gpt2_costs(R"({"routes": [{"layer": 1, "head": 0, "key": "none", "value": "none"}]})", 1);
   EXPECT_DOUBLE_EQ(dropped.flops_per_token_forward_baseline - dropped.flops_per_token_forward,
                    4 * 64 + 2 * 2 * 768 * 64);
 }
@@ -112,6 +108,9 @@ TEST(Costs, RefusesSizesThatAreNotThePlans) {
   empty.width = 0;
   EXPECT_THROW(count_costs(make_plan(baseline_routing(kGpt2Shape)), empty, 1, "bf16"), InputError);
   EXPECT_THROW(gpt2_costs("baseline", 0), InputError);
+  Dimensions uneven = kGpt2;
+  uneven.heads = 18;
+  EXPECT_THROW(count_costs(make_plan(baseline_routing(kGpt2Shape)), uneven, 1, "bf16"), InputError);
 }
 
 }  // namespace

@@ -14,8 +14,7 @@
 namespace skipattn::routing {
 
 /// Each line of the error begins with "[plan] "; line i must hold parts[i] and there are no others.
-inline void expect_faults(const std::string& text, const Shape& shape,
-                          const std::vector<std::string>& parts) {
+inline void expect_faults(const std::string& text, const Shape& shape, const std::vector<std::string>& parts) {
   try {
     parse_routing(text, shape);
     ADD_FAILURE() << text << " was accepted";

@@ -32,12 +32,11 @@ std::optional<int> whole_number(const json& value) {
   return parse_whole(value.dump());
 }
 
-void report_unknown_keys(const json& object, const std::vector<std::string>& known,
-                         const std::string& where, FaultList& faults) {
+void report_unknown_keys(const json& object, const std::vector<std::string>& known, const std::string& where,
+                         FaultList& faults) {
   for (const auto& [key, value] : object.items())
     if (std::find(known.begin(), known.end(), key) == known.end())
-      faults.add("{}unknown key '{}'{}, known are {}", where, key, did_you_mean(key, known),
-                 join(known, ", "));
+      faults.add("{}unknown key '{}'{}, known are {}", where, key, did_you_mean(key, known), join(known, ", "));
 }
 
 /// An index, a list of indices, "4-11" or "all", as written; nothing is checked against `count` but
@@ -71,13 +70,13 @@ std::optional<std::vector<int>> read_indices(const json& value, int count) {
 }
 
 /// read_indices() with its faults: form, emptiness and range.
-std::vector<int> read_places(const json& entry, const char* key, int count,
-                             const std::string& where, FaultList& faults) {
+std::vector<int> read_places(const json& entry, const char* key, int count, const std::string& where,
+                             FaultList& faults) {
   const json value = entry.value(key, json("all"));
   const std::optional<std::vector<int>> indices = read_indices(value, count);
   if (!indices || indices->empty()) {
-    faults.add("{}{}={} must be an index, a list of indices, a range such as \"4-11\" or \"all\"",
-               where, key, value.dump());
+    faults.add("{}{}={} must be an index, a list of indices, a range such as \"4-11\" or \"all\"", where, key,
+               value.dump());
     return {};
   }
   for (const int index : *indices) {
@@ -102,8 +101,7 @@ std::optional<SourceText> read_source(const json& value) {
   return source;
 }
 
-SideText read_side(const json& entry, const char* key, const std::string& where,
-                   FaultList& faults) {
+SideText read_side(const json& entry, const char* key, const std::string& where, FaultList& faults) {
   const json value = entry.value(key, json("own"));
   if (value == "none") return {};
   SideText side;
@@ -114,40 +112,36 @@ SideText read_side(const json& entry, const char* key, const std::string& where,
       continue;
     }
     side.sound = false;
-    faults.add("{}{}={} must be \"own\", a layer, {{\"layer\": l, \"head\": h}}{}", where, key,
-               item.dump(), value.is_array() ? "" : ", a list of these, or \"none\"");
+    faults.add("{}{}={} must be \"own\", a layer, {{\"layer\": l, \"head\": h}}{}", where, key, item.dump(),
+               value.is_array() ? "" : ", a list of these, or \"none\"");
   }
   if (value.is_array() && value.empty()) {
     side.sound = false;
-    faults.add("{}{}=[] is empty, write \"none\" for both key and value to drop attention", where,
-               key);
+    faults.add("{}{}=[] is empty, write \"none\" for both key and value to drop attention", where, key);
   }
   return side;
 }
 
-bool sides_pair(const SideText& keys, const SideText& values, const std::string& where,
-                FaultList& faults) {
+bool sides_pair(const SideText& keys, const SideText& values, const std::string& where, FaultList& faults) {
   if (keys.sources.size() == values.sources.size()) return true;
   if (keys.sources.empty() || values.sources.empty())
-    faults.add("{}only the {} is \"none\", key and value must both be", where,
-               keys.sources.empty() ? "key" : "value");
+    faults.add("{}only the {} is \"none\", key and value must both be", where, keys.sources.empty() ? "key" : "value");
   else
-    faults.add("{}{} key and {} value sources do not pair, as many of each are needed", where,
-               keys.sources.size(), values.sources.size());
+    faults.add("{}{} key and {} value sources do not pair, as many of each are needed", where, keys.sources.size(),
+               values.sources.size());
   return false;
 }
 
 std::vector<Source> place_sources(const std::vector<SourceText>& texts, int layer, int head) {
   std::vector<Source> sources;
-  for (const SourceText& text : texts)
-    sources.push_back({text.layer.value_or(layer), text.head.value_or(head)});
+  for (const SourceText& text : texts) sources.push_back({text.layer.value_or(layer), text.head.value_or(head)});
   return sources;
 }
 
 /// Reads one element of "routes" into the table; `seen` holds the (layer, head) that earlier
 /// elements defined.
-void read_entry(const json& entry, const std::string& where, std::set<Source>& seen,
-                Routing& routing, FaultList& faults) {
+void read_entry(const json& entry, const std::string& where, std::set<Source>& seen, Routing& routing,
+                FaultList& faults) {
   if (!entry.is_object()) {
     faults.add("{}{} must be an object with layer, head, key and value", where, entry.dump());
     return;
@@ -176,8 +170,7 @@ void read_entry(const json& entry, const std::string& where, std::set<Source>& s
 void read_windows(const json& value, Routing& routing, FaultList& faults) {
   const json list = value.is_array() ? value : json(routing.windows.size(), value);
   if (list.size() != routing.windows.size()) {
-    faults.add("windows has {} entries, must be {}, one a layer", list.size(),
-               routing.windows.size());
+    faults.add("windows has {} entries, must be {}, one a layer", list.size(), routing.windows.size());
     return;
   }
   for (size_t layer = 0; layer < list.size(); ++layer) {
@@ -186,8 +179,7 @@ void read_windows(const json& value, Routing& routing, FaultList& faults) {
       routing.windows[layer] = *window;
       continue;
     }
-    faults.add("windows={} must be a whole number of tokens, 0 for all, or a list of them",
-               value.dump());
+    faults.add("windows={} must be a whole number of tokens, 0 for all, or a list of them", value.dump());
     return;
   }
 }
@@ -206,15 +198,13 @@ int read_size(const json& table, const char* key, int actual, const char* noun, 
 }  // namespace
 
 json parse_strict_json(std::string_view text, FaultList& faults) {
-  constexpr int kDeepest =
-      16;  // printing a value recurses, so a hostile text must not decide how far
+  constexpr int kDeepest = 16;  // printing a value recurses, so a hostile text must not decide how far
   std::vector<std::set<std::string>> open_objects;
   const auto watch_keys = [&](int depth, json::parse_event_t event, json& parsed) {
     if (depth > kDeepest) throw std::length_error("nested too deeply");
     if (event == json::parse_event_t::object_start) open_objects.emplace_back();
     if (event == json::parse_event_t::object_end) open_objects.pop_back();
-    if (event == json::parse_event_t::key &&
-        !open_objects.back().insert(parsed.get<std::string>()).second)
+    if (event == json::parse_event_t::key && !open_objects.back().insert(parsed.get<std::string>()).second)
       faults.add("the key {} is given twice in one object", parsed.dump());
     return true;
   };
@@ -231,9 +221,8 @@ json parse_strict_json(std::string_view text, FaultList& faults) {
 
 Routing read_explicit_table(const json& table, const Shape& shape, FaultList& faults) {
   report_unknown_keys(table, {"layers", "kv_heads", "chain", "windows", "routes"}, "", faults);
-  Routing routing = baseline_routing(
-      {.layers = read_size(table, "layers", shape.layers, "layers", faults),
-       .kv_heads = read_size(table, "kv_heads", shape.kv_heads, "KV heads", faults)});
+  Routing routing = baseline_routing({.layers = read_size(table, "layers", shape.layers, "layers", faults),
+                                      .kv_heads = read_size(table, "kv_heads", shape.kv_heads, "KV heads", faults)});
   const json chain = table.value("chain", json("own"));
   if (chain == "resolved")
     routing.chain = Chain::kResolved;

@@ -46,9 +46,8 @@ std::vector<Entry> layer_entries(const Routing& routing, int layer) {
     const Json key = side_json(route.keys, layer, head);
     const Json value = side_json(route.values, layer, head);
     if (key == "own" && value == "own") continue;
-    const auto same = std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) {
-      return entry.key == key && entry.value == value;
-    });
+    const auto same = std::find_if(entries.begin(), entries.end(),
+                                   [&](const Entry& entry) { return entry.key == key && entry.value == value; });
     if (same != entries.end())
       same->heads.push_back(head);
     else
@@ -62,8 +61,7 @@ std::vector<Entry> table_entries(const Routing& routing) {
   for (int layer = 0; layer < routing.shape.layers; ++layer) {
     for (Entry& entry : layer_entries(routing, layer)) {
       const auto same = std::find_if(entries.begin(), entries.end(), [&](const Entry& earlier) {
-        return earlier.heads == entry.heads && earlier.key == entry.key &&
-               earlier.value == entry.value;
+        return earlier.heads == entry.heads && earlier.key == entry.key && earlier.value == entry.value;
       });
       if (same != entries.end())
         same->layers.push_back(layer);
@@ -82,15 +80,14 @@ std::string explicit_text(const Routing& routing) {
   const std::vector<int>& windows = routing.windows;
   const auto has_window = [](int window) { return window != 0; };
   if (std::any_of(windows.begin(), windows.end(), has_window)) {
-    const bool all_same = std::count(windows.begin(), windows.end(), windows[0]) ==
-                          static_cast<std::ptrdiff_t>(windows.size());
+    const bool all_same =
+        std::count(windows.begin(), windows.end(), windows[0]) == static_cast<std::ptrdiff_t>(windows.size());
     table["windows"] = all_same ? Json(windows[0]) : Json(windows);
   }
   Json routes = Json::array();
   for (const Entry& entry : table_entries(routing)) {
     Json item = {{"layer", indices_json(entry.layers)}};
-    if (entry.heads.size() < static_cast<size_t>(routing.shape.kv_heads))
-      item["head"] = indices_json(entry.heads);
+    if (entry.heads.size() < static_cast<size_t>(routing.shape.kv_heads)) item["head"] = indices_json(entry.heads);
     item["key"] = entry.key;
     item["value"] = entry.value;
     routes.push_back(std::move(item));

@@ -23,9 +23,8 @@ std::vector<std::string> HeadFaults::lines() const {
   for (const auto& [place, heads] : heads_) {
     std::vector<int> unique = heads;
     unique.erase(std::unique(unique.begin(), unique.end()), unique.end());
-    lines.push_back(fmt::format("layer {} {} {}: {}", place.first,
-                                unique.size() == 1 ? "head" : "heads", format_indices(unique),
-                                place.second));
+    lines.push_back(fmt::format("layer {} {} {}: {}", place.first, unique.size() == 1 ? "head" : "heads",
+                                format_indices(unique), place.second));
   }
   return lines;
 }

@@ -16,9 +16,7 @@ std::string format_indices(const std::vector<int>& indices);
 class HeadFaults {
  public:
   /// Heads of a layer in ascending order.
-  void add(int layer, int head, const std::string& fault) {
-    heads_[{layer, fault}].push_back(head);
-  }
+  void add(int layer, int head, const std::string& fault) { heads_[{layer, fault}].push_back(head); }
   /// One line per layer and fault, by layer.
   std::vector<std::string> lines() const;
 

@@ -36,29 +36,24 @@ std::vector<int> read_head_list(const std::string& text, const Shape& shape, Fau
   return heads;
 }
 
-Selection listed_heads(ArgumentReader& arguments, const std::string& which, const Shape& shape,
-                       const Limits& limits) {
+Selection listed_heads(ArgumentReader& arguments, const std::string& which, const Shape& shape, const Limits& limits) {
   const size_t faults_before = arguments.faults().faults().size();
   Selection selection;
   selection.heads = read_head_list(which, shape, arguments.faults());
   selection.which = fmt::format("[{}]", fmt::join(selection.heads, ","));
-  if (!arguments.has("heads") || arguments.faults().faults().size() > faults_before)
-    return selection;
+  if (!arguments.has("heads") || arguments.faults().faults().size() > faults_before) return selection;
   const int heads = arguments.amount("heads", "", limits);
-  if (arguments.faults().faults().size() == faults_before &&
-      heads != static_cast<int>(selection.heads.size()))
-    arguments.faults().add("heads={} does not agree with which={}, which lists {}",
-                           arguments.text("heads", ""), which, selection.heads.size());
+  if (arguments.faults().faults().size() == faults_before && heads != static_cast<int>(selection.heads.size()))
+    arguments.faults().add("heads={} does not agree with which={}, which lists {}", arguments.text("heads", ""), which,
+                           selection.heads.size());
   return selection;
 }
 
 /// Reads `heads` and `which`: a word with a count, or a list that implies the count.
-Selection select_heads(ArgumentReader& arguments, const Shape& shape,
-                       const std::string& default_heads) {
+Selection select_heads(ArgumentReader& arguments, const Shape& shape, const std::string& default_heads) {
   const Limits limits{1, shape.kv_heads, shape.kv_heads, counted(shape.kv_heads, "KV head")};
   const std::string which = arguments.text("which", "last");
-  if (which.starts_with('[') && which.ends_with(']'))
-    return listed_heads(arguments, which, shape, limits);
+  if (which.starts_with('[') && which.ends_with(']')) return listed_heads(arguments, which, shape, limits);
   Selection selection;
   selection.which = which;
   const int heads = arguments.amount("heads", default_heads, limits);
@@ -82,8 +77,7 @@ Chain read_chain(ArgumentReader& arguments) {
 }
 
 /// `name(arguments)` followed by chain and window where they are not the default.
-std::string canonical_text(const std::string& name, std::vector<std::string> items, Chain chain,
-                           int window) {
+std::string canonical_text(const std::string& name, std::vector<std::string> items, Chain chain, int window) {
   if (chain == Chain::kResolved) items.push_back("chain=resolved");
   if (window > 0) items.push_back(fmt::format("window={}", window));
   return items.empty() ? name : fmt::format("{}({})", name, join(items, ", "));
@@ -99,8 +93,8 @@ Routing build_baseline(ArgumentReader& arguments, const Shape& shape) {
 
 Routing build_sla(ArgumentReader& arguments, const Shape& shape) {
   Routing routing = baseline_routing(shape);
-  const int distance = arguments.amount(
-      "distance", "3/4", {1, shape.layers - 1, shape.layers, counted(shape.layers, "layer")});
+  const int distance =
+      arguments.amount("distance", "3/4", {1, shape.layers - 1, shape.layers, counted(shape.layers, "layer")});
   const Selection selection = select_heads(arguments, shape, "3/4");
   const std::string keys = arguments.choice("keys", {"skip", "own"});
   const std::string values = arguments.choice("values", {"skip", "own"});
@@ -114,11 +108,10 @@ Routing build_sla(ArgumentReader& arguments, const Shape& shape) {
       if (values == "skip") route.values = {{layer - distance, head}};
     }
   }
-  routing.text = canonical_text(
-      "sla",
-      {fmt::format("distance={}", distance), fmt::format("heads={}", selection.heads.size()),
-       "keys=" + keys, "values=" + values, "which=" + selection.which},
-      routing.chain, window);
+  routing.text = canonical_text("sla",
+                                {fmt::format("distance={}", distance), fmt::format("heads={}", selection.heads.size()),
+                                 "keys=" + keys, "values=" + values, "which=" + selection.which},
+                                routing.chain, window);
   return routing;
 }
 
@@ -131,9 +124,8 @@ Routing build_skipv1(ArgumentReader& arguments, const Shape& shape) {
   std::fill(routing.windows.begin(), routing.windows.end(), window);
   for (int layer = 1; layer < shape.layers; ++layer)
     for (const int head : selection.heads) routing.routes[layer][head].values = {{0, head}};
-  routing.text = canonical_text(
-      "skipv1", {fmt::format("heads={}", selection.heads.size()), "which=" + selection.which},
-      routing.chain, window);
+  routing.text = canonical_text("skipv1", {fmt::format("heads={}", selection.heads.size()), "which=" + selection.which},
+                                routing.chain, window);
   return routing;
 }
 
@@ -149,8 +141,7 @@ Routing build_cla(ArgumentReader& arguments, const Shape& shape) {
   const int group = arguments.amount("group", "2", limits);
   const int window = arguments.count("window");
   std::fill(routing.windows.begin(), routing.windows.end(), window);
-  for (int layer = 0; layer < shape.layers; ++layer)
-    borrow_all(routing, layer, layer / group * group);
+  for (int layer = 0; layer < shape.layers; ++layer) borrow_all(routing, layer, layer / group * group);
   routing.text = canonical_text("cla", {fmt::format("group={}", group)}, routing.chain, window);
   return routing;
 }
@@ -166,8 +157,7 @@ Routing build_yoco(ArgumentReader& arguments, const Shape& shape) {
     else
       borrow_all(routing, layer, first_upper - 1);
   }
-  routing.text =
-      canonical_text("yoco", {fmt::format("split={}", first_upper)}, routing.chain, window);
+  routing.text = canonical_text("yoco", {fmt::format("split={}", first_upper)}, routing.chain, window);
   return routing;
 }
 

@@ -35,8 +35,7 @@ TEST(Sla, SkipHeadsReadTheLayerADistanceBelow) {
 }
 
 TEST(Sla, BareIsThreeQuartersOfLayersAndHeads) {
-  EXPECT_EQ(canonical("sla", kGpt2),
-            "sla(distance=9, heads=9, keys=skip, values=skip, which=last)");
+  EXPECT_EQ(canonical("sla", kGpt2), "sla(distance=9, heads=9, keys=skip, values=skip, which=last)");
   EXPECT_EQ(canonical("sla", {.layers = 24, .kv_heads = 16}),
             "sla(distance=18, heads=12, keys=skip, values=skip, which=last)");
   EXPECT_EQ(parse_routing("sla(distance=0.75, heads=3/4)", kGpt2), parse_routing("sla()", kGpt2));
@@ -68,8 +67,7 @@ TEST(Sla, WhichChoosesTheHeads) {
   EXPECT_EQ(borrowers("every, heads=4"), "0134");
   EXPECT_EQ(borrowers("[5, 0, 3]"), "035");
   EXPECT_EQ(borrowers("[1,2,4], heads=1/2"), "124");
-  EXPECT_EQ(canonical("sla(which=[7,0,3])", kGpt2),
-            "sla(distance=9, heads=3, keys=skip, values=skip, which=[0,3,7])");
+  EXPECT_EQ(canonical("sla(which=[7,0,3])", kGpt2), "sla(distance=9, heads=3, keys=skip, values=skip, which=[0,3,7])");
 }
 
 TEST(SkipV1, TakesValuesOfLayerZero) {
@@ -110,11 +108,10 @@ TEST(NamedRoutings, AWindowHoldsForAllLayers) {
 }
 
 TEST(NamedRoutings, CanonicalTextIsAFixedPoint) {
-  for (const char* text :
-       {"baseline", "baseline(window=7)", "sla", "sla(distance=1/2, heads=0.3, which=first)",
-        "sla(keys=own, which=every)", "sla(values=own, which=[11,2], window=3)",
-        "sla(chain=resolved, distance=2)", "sla(chain=own)", "skipv1", "skipv1(heads=12)",
-        "skipv1(which=[1], chain=resolved)", "cla", "cla(group=5, window=9)", "yoco(split=1/3)"}) {
+  for (const char* text : {"baseline", "baseline(window=7)", "sla", "sla(distance=1/2, heads=0.3, which=first)",
+                           "sla(keys=own, which=every)", "sla(values=own, which=[11,2], window=3)",
+                           "sla(chain=resolved, distance=2)", "sla(chain=own)", "skipv1", "skipv1(heads=12)",
+                           "skipv1(which=[1], chain=resolved)", "cla", "cla(group=5, window=9)", "yoco(split=1/3)"}) {
     const Routing routing = parse_routing(text, kGpt2);
     const Routing again = parse_routing(routing.text, kGpt2);
     EXPECT_EQ(routing, again) << text;
@@ -122,8 +119,7 @@ TEST(NamedRoutings, CanonicalTextIsAFixedPoint) {
     const Routing from_table = parse_routing(explicit_text(routing), kGpt2);
     EXPECT_EQ(routing, from_table) << text;
   }
-  EXPECT_EQ(canonical("skipv1(chain=resolved)", kGpt2),
-            "skipv1(heads=6, which=last, chain=resolved)");
+  EXPECT_EQ(canonical("skipv1(chain=resolved)", kGpt2), "skipv1(heads=6, which=last, chain=resolved)");
 }
 
 TEST(NamedRoutings, EveryFaultHasItsLine) {
@@ -136,32 +132,25 @@ TEST(NamedRoutings, EveryFaultHasItsLine) {
                  "keys=none must be skip or own", "window=-1 must be a whole number of tokens",
                  "chain=both must be own or resolved"});
   expect_faults("sla(heads=1, heads=2)", kGpt2, {"heads is given twice"});
-  expect_faults("sla(heads=2, which=[0,3,7])", kGpt2,
-                {"heads=2 does not agree with which=[0,3,7], which lists 3"});
-  expect_faults(
-      "sla(which=[0,12,0])", kGpt2,
-      {"which=[0,12,0] has '12', heads must be 0..11", "which=[0,12,0] has head 0 twice"});
-  expect_faults("sla", {.layers = 4, .kv_heads = 1},
-                {"heads=3/4 is 0: heads must be 1 for a model of 1 KV head"});
-  expect_faults("sla(heads=1)", {.layers = 1, .kv_heads = 1},
-                {"there is no distance that fits a model of 1 layer"});
-  expect_faults("skipv1(heads=1)", {.layers = 1, .kv_heads = 1},
-                {"skipv1 needs a model of 2 layers or more"});
+  expect_faults("sla(heads=2, which=[0,3,7])", kGpt2, {"heads=2 does not agree with which=[0,3,7], which lists 3"});
+  expect_faults("sla(which=[0,12,0])", kGpt2,
+                {"which=[0,12,0] has '12', heads must be 0..11", "which=[0,12,0] has head 0 twice"});
+  expect_faults("sla", {.layers = 4, .kv_heads = 1}, {"heads=3/4 is 0: heads must be 1 for a model of 1 KV head"});
+  expect_faults("sla(heads=1)", {.layers = 1, .kv_heads = 1}, {"there is no distance that fits a model of 1 layer"});
+  expect_faults("skipv1(heads=1)", {.layers = 1, .kv_heads = 1}, {"skipv1 needs a model of 2 layers or more"});
   expect_faults("cla(group=13)", kGpt2, {"group must be 1..12 for a model of 12 layers"});
   expect_faults("yoco(split=12)", kGpt2, {"split must be 1..11 for a model of 12 layers"});
 }
 
 TEST(NamedRoutings, UnknownNamesAreAnsweredWithTheNearest) {
-  expect_faults("slaa", kGpt2,
-                {"unknown routing 'slaa' (did you mean 'sla'?), known are baseline"});
+  expect_faults("slaa", kGpt2, {"unknown routing 'slaa' (did you mean 'sla'?), known are baseline"});
   expect_faults("sla(haeds=3)", kGpt2, {"unknown argument 'haeds' (did you mean 'heads'?)"});
   expect_faults("cla(chain=own)", kGpt2, {"unknown argument 'chain', known are group, window"});
 }
 
 TEST(ParseRouting, RefusesAnEmptyTextAndAShapelessModel) {
   EXPECT_THROW(parse_routing("  ", kGpt2), InputError);
-  expect_faults("sla", {.layers = 0, .kv_heads = -1},
-                {"layers=0 must be 1 or more", "kv_heads=-1 must be 1 or more"});
+  expect_faults("sla", {.layers = 0, .kv_heads = -1}, {"layers=0 must be 1 or more", "kv_heads=-1 must be 1 or more"});
 }
 
 }  // namespace

@@ -18,8 +18,7 @@ std::string title_of(std::string_view text) {
     if (static_cast<unsigned char>(c) < ' ') c = ' ';
   // A cut must not leave half of a UTF-8 character behind.
   if (text.size() > kLongest) {
-    while (!title.empty() && (static_cast<unsigned char>(title.back()) & 0xC0) == 0x80)
-      title.pop_back();
+    while (!title.empty() && (static_cast<unsigned char>(title.back()) & 0xC0) == 0x80) title.pop_back();
     if (!title.empty() && static_cast<unsigned char>(title.back()) >= 0xC0) title.pop_back();
     title += "...";
   }
@@ -59,8 +58,7 @@ Routing parse_object(std::string_view text, const Shape& shape, FaultList& fault
 Routing parse_text(std::string_view text, const Shape& shape, FaultList& faults) {
   if (shape.layers < 1) faults.add("layers={} must be 1 or more", shape.layers);
   if (shape.kv_heads < 1) faults.add("kv_heads={} must be 1 or more", shape.kv_heads);
-  if (text.empty())
-    faults.add("the routing is empty, write one of {}", join(routing_names(), ", "));
+  if (text.empty()) faults.add("the routing is empty, write one of {}", join(routing_names(), ", "));
   if (!faults.empty()) return {};
   if (text.starts_with('{')) return parse_object(text, shape, faults);
   const Call call = parse_call(text, faults);

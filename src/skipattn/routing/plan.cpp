@@ -18,9 +18,7 @@ struct Side {
   std::vector<int> reach;               // [L], -1: nobody yet, 0: all tokens
 
   explicit Side(const Shape& shape)
-      : live(shape.layers, std::vector<bool>(shape.kv_heads)),
-        last_reader(shape.layers, -1),
-        reach(shape.layers, -1) {}
+      : live(shape.layers, std::vector<bool>(shape.kv_heads)), last_reader(shape.layers, -1), reach(shape.layers, -1) {}
 
   void read(const Source& source, int reader, int window) {
     live[source.layer][source.head] = true;
@@ -39,8 +37,7 @@ struct Side {
 
 /// The position of a head that is live among its layer's live heads.
 int slot_of(const std::vector<int>& live_heads, int head) {
-  return static_cast<int>(std::lower_bound(live_heads.begin(), live_heads.end(), head) -
-                          live_heads.begin());
+  return static_cast<int>(std::lower_bound(live_heads.begin(), live_heads.end(), head) - live_heads.begin());
 }
 
 std::vector<SlotPair> slot_pairs(const Route& route, const std::vector<LayerPlan>& layers) {

@@ -25,26 +25,24 @@ struct SlotPair {
 struct Group {
   int first_head = 0;
   int head_count = 0;
-  std::vector<std::pair<int, int>>
-      sources;  ///< (key layer, value layer), in the order of the route; empty: no attention
+  /// (key layer, value layer), in the order of the route; empty: no attention.
+  std::vector<std::pair<int, int>> sources;
   bool operator==(const Group&) const = default;
 };
 
 /// One layer of the plan.
 struct LayerPlan {
-  std::vector<int> live_keys;    ///< KV heads whose keys this layer projects, ascending
-  std::vector<int> live_values;  ///< KV heads whose values this layer projects, ascending
+  std::vector<int> live_keys;                ///< KV heads whose keys this layer projects, ascending
+  std::vector<int> live_values;              ///< KV heads whose values this layer projects, ascending
   std::vector<std::vector<SlotPair>> heads;  ///< [Hkv][pairs]
   std::vector<Group> groups;                 ///< cover the heads in order
-  int window = 0;              ///< tokens a query looks back, itself included; 0 = all
-  int last_key_reader = -1;    ///< last layer that reads this layer's keys; -1 when none are live
-  int last_value_reader = -1;  ///< the same for its values
-  int key_reach = 0;    ///< most tokens back any reader looks at this layer's keys; 0 = all, also
-                        ///< when none are live
-  int value_reach = 0;  ///< the same for its values
-  int first_key_slot =
-      0;  ///< where this layer's keys begin among Plan::live_key_heads() slots of a whole cache
-  int first_value_slot = 0;  ///< the same among Plan::live_value_heads()
+  int window = 0;                            ///< tokens a query looks back, itself included; 0 = all
+  int last_key_reader = -1;                  ///< last layer that reads this layer's keys; -1 when none are live
+  int last_value_reader = -1;                ///< the same for its values
+  int key_reach = 0;         ///< farthest any reader looks back at these keys; 0 = all tokens (or none live)
+  int value_reach = 0;       ///< the same for its values
+  int first_key_slot = 0;    ///< live key heads of all earlier layers: where this layer's keys begin
+  int first_value_slot = 0;  ///< the same for its values
 };
 
 /// The whole model's plan.

@@ -8,8 +8,7 @@ namespace skipattn::routing {
 namespace {
 
 TEST(Plan, SkipHeadsOfSlaAreDeadInTheirOwnLayer) {
-  const Plan plan =
-      make_plan(parse_routing("sla(distance=2, heads=2)", {.layers = 3, .kv_heads = 3}));
+  const Plan plan = make_plan(parse_routing("sla(distance=2, heads=2)", {.layers = 3, .kv_heads = 3}));
   EXPECT_EQ(plan.layers[0].live_keys, (std::vector<int>{0, 1, 2}));
   EXPECT_EQ(plan.layers[2].live_keys, std::vector<int>{0});
   EXPECT_EQ(plan.layers[2].live_values, std::vector<int>{0});
@@ -54,9 +53,9 @@ TEST(Plan, LayersThatNobodyReadsHaveNoReaderAndNoHeads) {
 
 TEST(Plan, ReachIsTheFarthestLookOfAnyReader) {
   const Plan plan = make_plan(parse_routing(
-      R"({"windows": [4, 16, 9, 0], "routes": [{"layer": 2, "key": 0, "value": 1},
-                                                 {"layer": 3, "value": 1}]})",
-      {.layers = 4, .kv_heads = 1}));
+      R"({"windows": [4, 16, 9, 0, 5], "routes": [{"layer": 2, "key": 0}, {"layer": 3, "value": 1},
+                                                  {"layer": 4, "key": 0, "value": 1}]})",
+      {.layers = 5, .kv_heads = 1}));
   EXPECT_EQ(plan.layers[0].window, 4);
   EXPECT_EQ(plan.layers[0].key_reach, 9);
   EXPECT_EQ(plan.layers[0].value_reach, 4);
@@ -69,8 +68,7 @@ TEST(Plan, JointAndDroppedHeadsMakeGroupsOfTheirOwn) {
       {"layer": 2, "head": [0, 1], "key": ["own", 0], "value": ["own", 1]},
       {"layer": 2, "head": 3, "key": "none", "value": "none"}]})",
                                             {.layers = 3, .kv_heads = 4}));
-  EXPECT_EQ(plan.layers[2].groups,
-            (std::vector<Group>{{0, 2, {{2, 2}, {0, 1}}}, {2, 1, {{2, 2}}}, {3, 1, {}}}));
+  EXPECT_EQ(plan.layers[2].groups, (std::vector<Group>{{0, 2, {{2, 2}, {0, 1}}}, {2, 1, {{2, 2}}}, {3, 1, {}}}));
   EXPECT_EQ(plan.layers[2].live_keys, (std::vector<int>{0, 1, 2}));
   EXPECT_TRUE(plan.layers[2].heads[3].empty());
 }

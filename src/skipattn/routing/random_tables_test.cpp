@@ -39,8 +39,7 @@ Route random_route(Random& random, const Shape& shape, int reader, int head) {
 /// A sound table; chain = resolved only where it can be resolved.
 Routing random_routing(uint64_t seed) {
   Random random(derive_seed(seed, "table"));
-  const Shape shape = {1 + static_cast<int>(random.below(9)),
-                       1 + static_cast<int>(random.below(7))};
+  const Shape shape = {1 + static_cast<int>(random.below(9)), 1 + static_cast<int>(random.below(7))};
   Routing routing = baseline_routing(shape);
   for (int layer = 0; layer < shape.layers; ++layer) {
     if (random.below(4) == 0) routing.windows[layer] = static_cast<int>(random.below(100));
@@ -68,8 +67,7 @@ void check_plan(const Routing& routing) {
       for (size_t i = 0; i < route.keys.size(); ++i) {
         const SlotPair& pair = item.heads[head][i];
         const Source key{pair.key_layer, plan.layers[pair.key_layer].live_keys.at(pair.key_slot)};
-        const Source value{pair.value_layer,
-                           plan.layers[pair.value_layer].live_values.at(pair.value_slot)};
+        const Source value{pair.value_layer, plan.layers[pair.value_layer].live_values.at(pair.value_slot)};
         EXPECT_EQ(key, route.keys[i]);
         EXPECT_EQ(value, route.values[i]);
         EXPECT_LE(layer, plan.layers[key.layer].last_key_reader);

@@ -16,8 +16,8 @@ namespace skipattn::routing {
 struct PlanSummary {
   std::string model;  ///< its name or directory
   Routing routing;
-  Dimensions dimensions;   ///< of the same shape as the routing
-  int64_t context = 1024;  ///< tokens that FLOPs are averaged over and the cache is shown for
+  Dimensions dimensions;             ///< of the same shape as the routing
+  int64_t context = 1024;            ///< tokens that FLOPs are averaged over and the cache is shown for
   std::string cache_dtype = "bf16";  ///< fp32, bf16, fp16 or int8
 };
 

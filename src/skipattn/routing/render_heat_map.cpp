@@ -46,8 +46,7 @@ Color color_of(int distance, int farthest) {
   if (distance < 0) return kNone;
   if (distance == 0) return kOwn;
   if (farthest <= 1) return kRamp.back();
-  return kRamp[static_cast<size_t>(distance - 1) * (kRamp.size() - 1) /
-               static_cast<size_t>(farthest - 1)];
+  return kRamp[static_cast<size_t>(distance - 1) * (kRamp.size() - 1) / static_cast<size_t>(farthest - 1)];
 }
 
 /// Draws all cells of one routing with one width and one colour scale.
@@ -72,8 +71,7 @@ class Canvas {
 
   std::string head_numbers() const {
     std::string line;
-    for (int head = 0; head < routing_.shape.kv_heads; ++head)
-      line += fmt::format("{:>{}}", head, width_);
+    for (int head = 0; head < routing_.shape.kv_heads; ++head) line += fmt::format("{:>{}}", head, width_);
     return line;
   }
 
@@ -119,8 +117,7 @@ class Canvas {
     std::optional<Color> current;
     for (const auto& [text, distance] : parts) {
       const Color color = color_of(distance, farthest_);
-      if (color_ && current != color)
-        line += fmt::format("\x1b[48;5;{}m\x1b[38;5;{}m", color.background, color.text);
+      if (color_ && current != color) line += fmt::format("\x1b[48;5;{}m\x1b[38;5;{}m", color.background, color.text);
       current = color;
       line += text;
     }
@@ -146,27 +143,23 @@ std::string layer_note(const LayerPlan& layer) {
 
 std::string side_by_side(const Canvas& canvas, const Plan& plan) {
   const size_t width = canvas.panel_width();
-  std::string text =
-      fmt::format("layer  {:<{}}   {:<{}}   live K     V\n", "keys", width, "values", width);
+  std::string text = fmt::format("layer  {:<{}}   {:<{}}   live K     V\n", "keys", width, "values", width);
   text += fmt::format("       {}   {}\n", canvas.head_numbers(), canvas.head_numbers());
   for (size_t layer = 0; layer < plan.layers.size(); ++layer)
-    text += fmt::format(
-        "{:>5}  {}   {}   {}\n", layer, canvas.cells(&Route::keys, static_cast<int>(layer)),
-        canvas.cells(&Route::values, static_cast<int>(layer)), layer_note(plan.layers[layer]));
+    text += fmt::format("{:>5}  {}   {}   {}\n", layer, canvas.cells(&Route::keys, static_cast<int>(layer)),
+                        canvas.cells(&Route::values, static_cast<int>(layer)), layer_note(plan.layers[layer]));
   return text;
 }
 
 std::string stacked(const Canvas& canvas, const Plan& plan) {
   std::string text;
   for (const bool is_keys : {true, false}) {
-    text += fmt::format("layer  {:<{}}   live K     V\n", is_keys ? "keys" : "values",
-                        canvas.panel_width());
+    text += fmt::format("layer  {:<{}}   live K     V\n", is_keys ? "keys" : "values", canvas.panel_width());
     text += fmt::format("       {}\n", canvas.head_numbers());
     for (size_t layer = 0; layer < plan.layers.size(); ++layer)
-      text += fmt::format(
-          "{:>5}  {}   {}\n", layer,
-          canvas.cells(is_keys ? &Route::keys : &Route::values, static_cast<int>(layer)),
-          layer_note(plan.layers[layer]));
+      text += fmt::format("{:>5}  {}   {}\n", layer,
+                          canvas.cells(is_keys ? &Route::keys : &Route::values, static_cast<int>(layer)),
+                          layer_note(plan.layers[layer]));
     text += '\n';
   }
   return text;

@@ -43,9 +43,8 @@ TEST(HeatMap, MarksOtherHeadsJointSourcesDroppedHeadsAndWindows) {
       {"layer": 1, "head": 2, "key": "none", "value": "none"}]})",
                                  {.layers = 2, .kv_heads = 3});
   EXPECT_THAT(map, HasSubstr("    1   1' +2  x    0' +2  x        1     2   window 8\n"));
-  EXPECT_THAT(map,
-              HasSubstr(". own layer   3' another head of that layer   +2 two sources jointly   "
-                        "x no attention\n"));
+  EXPECT_THAT(map, HasSubstr(". own layer   3' another head of that layer   +2 two sources jointly   "
+                             "x no attention\n"));
 }
 
 TEST(HeatMap, AppliesTheChain) {

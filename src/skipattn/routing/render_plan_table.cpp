@@ -42,8 +42,8 @@ std::string render_plan_table(const PlanSummary& summary) {
     return row(what, short_bytes(routed), short_bytes(baseline), saved_share(routed, baseline));
   };
   const auto exact_bytes = [](const std::string& what, double routed, double baseline) {
-    return row(what, with_separators(std::llround(routed)) + " B",
-               with_separators(std::llround(baseline)) + " B", saved_share(routed, baseline));
+    return row(what, with_separators(std::llround(routed)) + " B", with_separators(std::llround(baseline)) + " B",
+               saved_share(routed, baseline));
   };
   const auto flops = [](const std::string& what, double routed, double baseline) {
     return row(what, short_count(routed), short_count(baseline), saved_share(routed, baseline));
@@ -52,20 +52,17 @@ std::string render_plan_table(const PlanSummary& summary) {
   std::string text = fmt::format(
       "{}: {}\n{} layers, {} heads, {} KV heads of width {}, model width {}, context {}, {} "
       "cache\n\n",
-      summary.model, summary.routing.text, size.layers, size.heads, size.kv_heads, size.head_width,
-      size.width, summary.context, summary.cache_dtype);
+      summary.model, summary.routing.text, size.layers, size.heads, size.kv_heads, size.head_width, size.width,
+      summary.context, summary.cache_dtype);
   text += row("", "this routing", "baseline", "saved");
   text += counts("parameters", costs.parameters, costs.parameters_baseline);
   text += counts("live key heads", plan.live_key_heads(), heads);
   text += counts("live value heads", plan.live_value_heads(), heads);
-  text += exact_bytes("KV cache per token", costs.kv_cache_bytes_per_token,
-                      costs.kv_cache_bytes_per_token_baseline);
+  text += exact_bytes("KV cache per token", costs.kv_cache_bytes_per_token, costs.kv_cache_bytes_per_token_baseline);
   text += bytes("KV cache of the context", costs.kv_cache_bytes_per_token * context,
                 costs.kv_cache_bytes_per_token_baseline * context);
-  text += flops("FLOPs per token, forward", costs.flops_per_token_forward,
-                costs.flops_per_token_forward_baseline);
-  text += flops("FLOPs per token, training", costs.flops_per_token_training,
-                costs.flops_per_token_training_baseline);
+  text += flops("FLOPs per token, forward", costs.flops_per_token_forward, costs.flops_per_token_forward_baseline);
+  text += flops("FLOPs per token, training", costs.flops_per_token_training, costs.flops_per_token_training_baseline);
   return text;
 }
 

@@ -27,8 +27,7 @@ PlanSummary gpt2_summary(const std::string& routing) {
 
 TEST(PlanTable, SetsTheRoutingBesideTheBaseline) {
   const std::string table = render_plan_table(gpt2_summary("sla"));
-  EXPECT_THAT(table,
-              HasSubstr("gpt2: sla(distance=9, heads=9, keys=skip, values=skip, which=last)\n"));
+  EXPECT_THAT(table, HasSubstr("gpt2: sla(distance=9, heads=9, keys=skip, values=skip, which=last)\n"));
   EXPECT_THAT(table, ContainsRegex("parameters +121,782,144 +124,439,808 +2.14 %\n"));
   EXPECT_THAT(table, ContainsRegex("live key heads +117 +144 +18.75 %\n"));
   EXPECT_THAT(table, ContainsRegex("KV cache per token +29,952 B +36,864 B +18.75 %\n"));

@@ -16,11 +16,9 @@ std::string source_fault(const Source& source, const char* side, int reader, con
   if (source.layer < 0 || source.layer >= shape.layers)
     return fmt::format("{} layer {} is out of range, must be 0..{}", side, source.layer, reader);
   if (source.layer > reader)
-    return fmt::format("{} layer {} is later than its reader, must be 0..{}", side, source.layer,
-                       reader);
+    return fmt::format("{} layer {} is later than its reader, must be 0..{}", side, source.layer, reader);
   if (source.head < 0 || source.head >= shape.kv_heads)
-    return fmt::format("{} head {} is out of range, must be 0..{}", side, source.head,
-                       shape.kv_heads - 1);
+    return fmt::format("{} head {} is out of range, must be 0..{}", side, source.head, shape.kv_heads - 1);
   return "";
 }
 
@@ -36,8 +34,8 @@ void find_route_faults(const Routing& routing, int layer, int head, HeadFaults& 
   check(route.values, "value");
   if (route.keys.size() != route.values.size()) {
     faults.add(layer, head,
-               fmt::format("{} key and {} value sources do not pair, as many of each are needed",
-                           route.keys.size(), route.values.size()));
+               fmt::format("{} key and {} value sources do not pair, as many of each are needed", route.keys.size(),
+                           route.values.size()));
     return;
   }
   for (size_t i = 0; i < route.keys.size(); ++i)
@@ -54,11 +52,9 @@ std::vector<std::string> find_form_faults(const Routing& routing) {
   if (kv_heads < 1) faults.push_back(fmt::format("kv_heads is {}, must be 1 or more", kv_heads));
   if (!faults.empty()) return faults;
   if (routing.routes.size() != static_cast<size_t>(layers))
-    faults.push_back(fmt::format("the table has {} layers of routes, must be {}",
-                                 routing.routes.size(), layers));
+    faults.push_back(fmt::format("the table has {} layers of routes, must be {}", routing.routes.size(), layers));
   if (routing.windows.size() != static_cast<size_t>(layers))
-    faults.push_back(fmt::format("windows has {} entries, must be {}, one a layer",
-                                 routing.windows.size(), layers));
+    faults.push_back(fmt::format("windows has {} entries, must be {}, one a layer", routing.windows.size(), layers));
   for (size_t layer = 0; layer < routing.routes.size(); ++layer)
     if (routing.routes[layer].size() != static_cast<size_t>(kv_heads))
       faults.push_back(fmt::format("layer {} has {} routes, must be {}, one a KV head", layer,
@@ -69,8 +65,7 @@ std::vector<std::string> find_form_faults(const Routing& routing) {
 }  // namespace
 
 bool Routing::operator==(const Routing& other) const {
-  return shape == other.shape && routes == other.routes && windows == other.windows &&
-         chain == other.chain;
+  return shape == other.shape && routes == other.routes && windows == other.windows && chain == other.chain;
 }
 
 bool Routing::is_baseline() const {
@@ -96,12 +91,11 @@ std::vector<std::string> find_faults(const Routing& routing) {
   if (!faults.empty()) return faults;
   for (int layer = 0; layer < routing.shape.layers; ++layer)
     if (routing.windows[layer] < 0)
-      faults.push_back(fmt::format("the window of layer {} is {}, must be 0 (all tokens) or more",
-                                   layer, routing.windows[layer]));
+      faults.push_back(
+          fmt::format("the window of layer {} is {}, must be 0 (all tokens) or more", layer, routing.windows[layer]));
   HeadFaults head_faults;
   for (int layer = 0; layer < routing.shape.layers; ++layer)
-    for (int head = 0; head < routing.shape.kv_heads; ++head)
-      find_route_faults(routing, layer, head, head_faults);
+    for (int head = 0; head < routing.shape.kv_heads; ++head) find_route_faults(routing, layer, head, head_faults);
   for (std::string& line : head_faults.lines()) faults.push_back(std::move(line));
   return faults.empty() ? find_chain_faults(routing) : faults;
 }

@@ -42,7 +42,7 @@ struct Route {
 
 /// What borrowing from a head that itself borrows means.
 enum class Chain {
-  kOwn,  ///< the keys and values that the source layer itself projected for that head (the default)
+  kOwn,       ///< the keys and values that the source layer itself projected for that head (the default)
   kResolved,  ///< follow the source's own route to its root, keys and values separately
 };
 
@@ -51,8 +51,7 @@ enum class Chain {
 struct Routing {
   Shape shape;
   std::vector<std::vector<Route>> routes;  ///< [L][Hkv]
-  std::vector<int>
-      windows;  ///< [L], tokens a query of that layer may look back, itself included; 0 = all
+  std::vector<int> windows;  ///< [L], tokens a query of that layer may look back, itself included; 0 = all
   Chain chain = Chain::kOwn;
   std::string text;  ///< canonical text; equal tables of named routings may differ in text
 
@@ -66,7 +65,7 @@ struct Routing {
 Routing baseline_routing(const Shape& shape);
 
 /// Parses one routing text: a named routing with arguments, or a JSON object holding an explicit
-/// table (docs/routing.md has the grammar). Fractions and defaults are resolved for `shape`. Throws
+/// table or a named routing (docs/routing.md has the grammar). Fractions and defaults are resolved for `shape`. Throws
 /// InputError that lists every fault, each on its own line beginning with "[plan] " and the
 /// routing's text.
 Routing parse_routing(std::string_view text, const Shape& shape);

@@ -38,8 +38,8 @@ std::string routing_text_from_toml(std::string_view toml, const std::string& whe
     json << toml::json_formatter{table};
     return nlohmann::json::parse(json.str()).dump();
   } catch (const toml::parse_error& error) {
-    throw InputError("{}: not sound TOML at line {}, column {}: {}", where,
-                     error.source().begin.line, error.source().begin.column, error.description());
+    throw InputError("{}: not sound TOML at line {}, column {}: {}", where, error.source().begin.line,
+                     error.source().begin.column, error.description());
   }
 }
 
@@ -48,13 +48,11 @@ std::string read_routing_argument(std::string_view text) {
   if (!text.starts_with('@')) return std::string(text);
   const std::string path(trim(text.substr(1)));
   if (path.ends_with(".toml")) return routing_text_from_toml(read_text_file(path), path);
-  if (!path.ends_with(".json"))
-    throw InputError("routing file '{}' must end in .toml or .json", path);
+  if (!path.ends_with(".json")) throw InputError("routing file '{}' must end in .toml or .json", path);
   // The text goes on as it is: parse_routing() is stricter than a parsed value could be (a key
   // given twice).
   std::string content(trim(read_text_file(path)));
-  if (!nlohmann::json::accept(content))
-    throw InputError("routing file '{}' is not sound JSON", path);
+  if (!nlohmann::json::accept(content)) throw InputError("routing file '{}' is not sound JSON", path);
   if (!content.starts_with('{')) return routing_text(nlohmann::json::parse(content));
   return content;
 }

@@ -73,23 +73,20 @@ TEST(RoutingArgument, ATomlTableMayNameARouting) {
 
 TEST(RoutingArgument, JsonValuesAreTextsOrTables) {
   EXPECT_EQ(routing_text(nlohmann::json("cla")), "cla");
-  EXPECT_EQ(parse_routing(routing_text(nlohmann::json::parse(kJson)), kSmall),
-            parse_routing(kJson, kSmall));
+  EXPECT_EQ(parse_routing(routing_text(nlohmann::json::parse(kJson)), kSmall), parse_routing(kJson, kSmall));
   EXPECT_THROW(routing_text(nlohmann::json(3)), InputError);
 }
 
 TEST(RoutingArgument, BadFilesAreRefusedInOneSentence) {
-  EXPECT_THAT(
-      refusal("@/nowhere/x.json"),
-      testing::MatchesRegex("routing file '/nowhere/x.json' cannot be read: No such file.*"));
+  EXPECT_THAT(refusal("@/nowhere/x.json"),
+              testing::MatchesRegex("routing file '/nowhere/x.json' cannot be read: No such file.*"));
   EXPECT_THAT(refusal("@x.yaml"), testing::HasSubstr("must end in .toml or .json"));
   const TemporaryFile folder_like("b.json", "{\"routes\": [");
   EXPECT_THAT(refusal(folder_like.argument()), testing::HasSubstr("is not sound JSON"));
   const TemporaryFile toml("b.toml", "layers = 4\nroutes = [");
   EXPECT_THAT(refusal(toml.argument()), testing::HasSubstr("not sound TOML at line 2"));
   const TemporaryFile number("c.json", "3");
-  EXPECT_THAT(refusal(number.argument()),
-              testing::HasSubstr("a routing must be a text or a table"));
+  EXPECT_THAT(refusal(number.argument()), testing::HasSubstr("a routing must be a text or a table"));
 }
 
 TEST(RoutingArgument, AKeyGivenTwiceInAFileIsStillSeen) {

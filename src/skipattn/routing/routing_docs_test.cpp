@@ -47,8 +47,8 @@ std::vector<Block> checked_blocks(std::istream& file) {
       char check[16] = "";
       int consumed = 0;
       Block block;
-      if (std::sscanf(line.c_str(), "```%15s %15s %dx%d%n", language, check, &block.shape.layers,
-                      &block.shape.kv_heads, &consumed) == 4) {
+      if (std::sscanf(line.c_str(), "```%15s %15s %dx%d%n", language, check, &block.shape.layers, &block.shape.kv_heads,
+                      &consumed) == 4) {
         block.language = language;
         block.check = check;
         block.rest = trim(line.substr(static_cast<size_t>(consumed)));
@@ -90,9 +90,8 @@ TEST(RoutingDocs, EveryCheckedBlockIsTrue) {
       EXPECT_EQ(refusal(block.rest, block.shape), block.content);
       ++faults;
     } else if (block.check == "table") {
-      const std::string text = block.language == "toml"
-                                   ? routing_text_from_toml(block.content, "docs/routing.md")
-                                   : block.content;
+      const std::string text =
+          block.language == "toml" ? routing_text_from_toml(block.content, "docs/routing.md") : block.content;
       tables.push_back(parse_routing(text, block.shape));
       EXPECT_EQ(tables.front(), tables.back());
     } else {

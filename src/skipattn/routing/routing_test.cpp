@@ -49,8 +49,7 @@ TEST(FindFaults, RefusesTheSamePairTwiceButNotASourceTwice) {
   routing.routes[2][0] = {.keys = {{1, 0}, {1, 0}}, .values = {{1, 0}, {0, 0}}};
   EXPECT_THAT(find_faults(routing), IsEmpty());
   routing.routes[2][0].values[1] = {1, 0};
-  EXPECT_THAT(find_faults(routing),
-              ElementsAre(HasSubstr("the same pair of key and value source is listed twice")));
+  EXPECT_THAT(find_faults(routing), ElementsAre(HasSubstr("the same pair of key and value source is listed twice")));
 }
 
 TEST(FindFaults, SurvivesATableOfTheWrongForm) {
@@ -60,8 +59,7 @@ TEST(FindFaults, SurvivesATableOfTheWrongForm) {
   EXPECT_THAT(find_faults(routing), ElementsAre("windows has 2 entries, must be 3, one a layer",
                                                 "layer 1 has 1 routes, must be 2, one a KV head"));
   routing.routes.pop_back();
-  EXPECT_THAT(find_faults(routing),
-              testing::Contains("the table has 2 layers of routes, must be 3"));
+  EXPECT_THAT(find_faults(routing), testing::Contains("the table has 2 layers of routes, must be 3"));
   EXPECT_THAT(find_faults(Routing{}),
               ElementsAre("layers is 0, must be 1 or more", "kv_heads is 0, must be 1 or more"));
 }
