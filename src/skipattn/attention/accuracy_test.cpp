@@ -1,6 +1,5 @@
 // The operator against its definition: output, logsumexp and every gradient, over the product of
 // what matters.
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "skipattn/attention/cases_test.h"
@@ -15,10 +14,7 @@ constexpr std::array<Routes, 5> kRoutes = {Routes::kOwn, Routes::kSkip, Routes::
 
 class EveryDtype : public ::testing::TestWithParam<at::ScalarType> {
  protected:
-  // Thousands of small tensors: threads only get in each other's way (gradients_test.cpp compares thread counts).
-  void SetUp() override { at::set_num_threads(1); }
-  void TearDown() override { at::set_num_threads(threads_); }
-  const int threads_ = at::get_num_threads();
+  const OneThread one_thread_;
 };
 INSTANTIATE_TEST_SUITE_P(Accuracy, EveryDtype, ::testing::Values(at::kDouble, at::kFloat, at::kBFloat16),
                          [](const auto& param_info) { return std::string(toString(param_info.param)); });

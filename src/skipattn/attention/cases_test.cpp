@@ -1,5 +1,6 @@
 #include "skipattn/attention/cases_test.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -157,6 +158,13 @@ void expect_accurate(const Case& c) {
     const std::string what = "grad_sources[" + std::to_string(i) + "]";
     expect_near(what.c_str(), ours.grad_sources[i], naive.grad_sources[i], truth.grad_sources[i], 3);
   }
+}
+
+OneThread::OneThread() : threads_(at::get_num_threads()) {
+  at::set_num_threads(1);
+}
+OneThread::~OneThread() {
+  at::set_num_threads(threads_);
 }
 
 double max_difference(const at::Tensor& a, const at::Tensor& b) {

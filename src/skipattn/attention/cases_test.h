@@ -63,13 +63,24 @@ struct Outcome {
   at::Tensor grad_query;
   std::vector<at::Tensor> grad_sources;
 };
-using Attention = Result (*)(const at::Tensor&, const std::vector<at::Tensor>&, const HeadPairs&,
-                             const Options&);
+using Attention = Result (*)(const at::Tensor&, const std::vector<at::Tensor>&, const HeadPairs&, const Options&);
 /// Output and gradients (by autograd) of leaves.
 Outcome run(Attention attention, const Inputs& inputs);
 
 /// Judges the operator on one case as the banner says; failures name the case and the worst tensor.
 void expect_accurate(const Case& test_case);
+
+/// One thread for torch while it lives: for thousands of small tensors threads only get in each other's way.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int threads_;
+};
 
 /// max |a - b|, of fp64 copies; infinities that agree count as equal; NaN gives infinity.
 double max_difference(const at::Tensor& a, const at::Tensor& b);

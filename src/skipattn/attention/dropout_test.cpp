@@ -66,6 +66,7 @@ TEST(Dropout, KeepsTheRightShareEverywhere) {
 }
 
 TEST(Dropout, MeanOverSeedsIsTheUndroppedOutput) {
+  const OneThread one_thread;
   Inputs inputs = make_inputs({.batch = 1, .queries = 20, .head_width = 8, .dtype = at::kDouble});
   const at::Tensor plain = routed_attention(inputs.query, inputs.sources, inputs.pairs, inputs.options).output;
   at::Tensor sum = at::zeros_like(plain);

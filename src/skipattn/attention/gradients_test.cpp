@@ -46,10 +46,12 @@ double difference_quotient_error(const Inputs& inputs, at::Tensor tensor, const 
 }
 
 TEST(Gradients, AgreeWithCentralDifferences) {
+  const OneThread one_thread;
   for (const Routes routes : {Routes::kSkip, Routes::kJointRepeat, Routes::kSomeEmpty}) {
     for (const First first : {First::kNone, First::kPadding, First::kWindow}) {
       for (const double dropout : {0.0, 0.3}) {
-        const Case c{.heads = 4,
+        const Case c{.batch = 1,
+                     .heads = 4,
                      .kv_heads = 2,
                      .queries = 5,
                      .earlier_keys = 2,
