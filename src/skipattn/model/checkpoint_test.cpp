@@ -1,0 +1,125 @@
+#include "skipattn/model/checkpoint.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "skipattn/core/errors.h"
+#include "skipattn/io/json_file.h"
+#include "skipattn/io/safetensors.h"
+#include "skipattn/model/test_models.h"
+
+namespace skipattn::model {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using testing::largest_difference;
+using testing::random_tokens;
+using testing::small_config;
+
+/// A folder that is gone at the end of the test.
+class Checkpoint : public ::testing::Test {
+ protected:
+  Checkpoint() {
+    std::string pattern = (fs::temp_directory_path() / "skipattn-checkpoint-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+  }
+  ~Checkpoint() override { fs::remove_all(folder_); }
+
+  static Decoder random_model(const std::string& routing) {
+    Decoder decoder(small_config(routing));
+    decoder.initialize(3);
+    return decoder;
+  }
+  fs::path save(const Decoder& decoder, const char* name = "model") const {
+    const fs::path path = folder_ / name;
+    fs::create_directories(path);
+    save_model(path, decoder, decoder.parameters());
+    return path;
+  }
+  static std::string error_of(const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(Checkpoint, WhatIsSavedIsLoadedBitForBit) {
+  for (const std::string& routing : testing::routings_of_every_kind()) {
+    const Decoder decoder = random_model(routing);
+    const Decoder loaded = load_model(save(decoder));
+    EXPECT_EQ(loaded.routing(), decoder.routing());
+    for (size_t i = 0; i < decoder.parameters().size(); ++i)
+      EXPECT_TRUE(at::equal(decoder.parameters()[i], loaded.parameters()[i])) << decoder.table().specs[i].name;
+  }
+}
+
+TEST_F(Checkpoint, FilesHoldGpt2sNamesAndLayout) {
+  const fs::path path = save(random_model("sla(distance=2, heads=3)"));
+  const io::SafetensorsFile file(path / "model.safetensors");
+  EXPECT_EQ(file.at("transformer.h.0.attn.c_attn.weight").shape, (std::vector<int64_t>{32, 96}));
+  // Q of four heads, one live K head, one live V head, 8 wide each.
+  EXPECT_EQ(file.at("transformer.h.3.attn.c_attn.weight").shape, (std::vector<int64_t>{32, 48}));
+  EXPECT_EQ(file.at("transformer.h.3.attn.c_attn.bias").shape, (std::vector<int64_t>{48}));
+  EXPECT_EQ(file.find("lm_head.weight"), nullptr);
+  const auto config = io::read_json_file(path / "config.json");
+  EXPECT_EQ(config["kv_routing"], "sla(distance=2, heads=3, keys=skip, values=skip, which=last)");
+  EXPECT_EQ(config["model_type"], "skipattn_gpt2");
+  EXPECT_EQ(io::read_json_file(save(random_model("baseline"), "plain") / "config.json")["model_type"], "gpt2");
+}
+
+TEST_F(Checkpoint, ReroutingKeepsWhatIsLiveAndListsTheRest) {
+  const Decoder baseline = random_model("baseline");
+  const Rerouted result = reroute(baseline, "sla(distance=2, heads=3)");
+  Decoder drawn(small_config("sla(distance=2, heads=3)"));
+  drawn.initialize(3);  // the same seed: the same live weights
+  for (size_t i = 0; i < drawn.parameters().size(); ++i)
+    EXPECT_TRUE(at::equal(result.decoder.parameters()[i], drawn.parameters()[i])) << drawn.table().specs[i].name;
+  ASSERT_EQ(result.dropped.size(), 4u);
+  EXPECT_EQ(result.dropped[0], "transformer.h.2.attn.c_attn.weight: key heads 1-3, value heads 1-3");
+  EXPECT_EQ(result.kept.size(), baseline.table().specs.size());
+  EXPECT_THAT(error_of([&] { reroute(result.decoder, "baseline"); }),
+              HasSubstr("reads keys of layer 2, heads 1-3, which the model has no weights for"));
+}
+
+TEST_F(Checkpoint, EveryFaultOfAFolderIsNamed) {
+  const fs::path path = save(random_model("baseline"));
+  auto config = io::read_json_file(path / "config.json");
+  EXPECT_THAT(error_of([&] { load_model(folder_ / "nowhere"); }), HasSubstr("no such folder"));
+  EXPECT_THAT(error_of([&] { load_model(folder_); }), HasSubstr("has no config.json"));
+
+  auto changed = config;
+  changed["n_layer"] = 5;
+  io::write_json_file(path / "config.json", changed);
+  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr("'transformer.h.4.attn.c_attn.weight' is missing"));
+  changed["n_layer"] = 3;
+  io::write_json_file(path / "config.json", changed);
+  EXPECT_THAT(error_of([&] { load_model(path); }),
+              HasSubstr("'transformer.h.3.attn.c_attn.weight' does not belong to this model"));
+  changed = config;
+  changed["vocab_size"] = 62;
+  io::write_json_file(path / "config.json", changed);
+  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr("has shape [61, 32], the config says [62, 32]"));
+  changed = config;
+  changed["model_type"] = "bert";
+  io::write_json_file(path / "config.json", changed);
+  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr("model_type 'bert' is not supported; supported are gpt2"));
+
+  io::write_json_file(path / "config.json", config);
+  fs::resize_file(path / "model.safetensors", fs::file_size(path / "model.safetensors") - 1);
+  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr("model.safetensors"));
+  std::ofstream(path / "config.json") << "{\"n_layer\": ";
+  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr("config.json"));
+}
+
+}  // namespace
+}  // namespace skipattn::model
