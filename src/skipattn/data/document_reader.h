@@ -1,11 +1,10 @@
 // Documents out of whatever people keep text in, one after another, in bounded memory:
-//   a text file                one document
-//   a JSONL file               one document a line, the value of one key; lines end at \n only
-//   a folder                   all its files, below it too, in name order; hidden ones and binary
-//   ones (with NUL bytes) are
-//                              passed over
-//   "-"                        standard input, JSONL when its first line is a JSON object with that
-//   key, else one text
+//   a text file    one document
+//   a JSONL file   one document a line, the value of one key; lines end at \n only
+//   a folder       all its files, below it too, in name order; hidden ones are passed over, and
+//                  binary ones (with NUL bytes)
+//   "-"            standard input: JSONL when its first line is a JSON object with that key,
+//                  else one text
 // each of them plain or packed with gzip, zstd or xz. JSONL is told by the name: .jsonl or .ndjson,
 // before .gz, .zst, .xz.
 //
@@ -45,8 +44,7 @@ struct DocumentPiece {
 class DocumentReader {
  public:
   /// Lists the inputs. Throws InputError naming every path that is not there, is a folder without
-  /// files to read, or
-  /// "-" more than once.
+  /// files to read, or is "-" a second time.
   explicit DocumentReader(const std::vector<std::string>& inputs, const DocumentReaderOptions& options = {});
   ~DocumentReader();
 

@@ -2,9 +2,9 @@
 // step): nothing is drawn from a state that moves, so resuming at any step, splitting a batch into
 // micro-batches, and any number of threads or processes all see the same sequences.
 //
-//   const Loader loader(corpus, {.context = 1024, .batch_size = 8, .order = Order::kShuffled, .seed
-//   = 1}); const Batch batch = loader.get(step);                 // tokens [8, 1024], targets [8,
-//   1024] const Batch first_half = loader.get_rows(step, 0, 4);  // equals rows 0..3 of it
+//   const Loader loader(corpus, {.context = 1024, .batch_size = 8, .order = Order::kShuffled});
+//   const Batch batch = loader.get(step);                  // tokens and targets [8, 1024]
+//   const Batch first_half = loader.get_rows(step, 0, 4);  // rows 0..3 of it
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,6 @@
 // How a tokenized corpus lies on the disk (docs/data.md):
-//   X.bin          token ids one after another, little-endian uint16 (vocabularies up to 65536) or
-//   uint32; nothing else,
-//                  so that it is also nanoGPT's form
+//   X.bin          token ids one after another, little-endian uint16 (vocabularies up to 65536)
+//                  or uint32; nothing else, so that it is also nanoGPT's form
 //   X.bin.json     the side-car: what the ids mean and how many there are; written last
 //   X.bin.offsets  uint64 for each document: at which token it begins
 // A document is followed by the end-of-text token when the tokenizer has one; that token belongs to

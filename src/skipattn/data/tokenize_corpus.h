@@ -2,9 +2,8 @@
 // megabytes, so that memory does not depend on the corpus; reading and unpacking run beside
 // tokenizing.
 //
-//   const TokenizeResult result =
-//       tokenize_corpus({.inputs = {"books/"}, .train = "train.bin", .val = "val.bin",
-//       .val_fraction = 0.1}, tokenizer);
+//   TokenizeOptions options{.inputs = {"books/"}, .train = "train.bin"};
+//   const TokenizeResult result = tokenize_corpus(options, tokenizer);
 #pragma once
 
 #include <cstdint>

@@ -57,8 +57,7 @@ void sync_path(const fs::path& path, const fs::path& blamed) {
 
 void sync_tree(const fs::path& root, const fs::path& blamed) {
   for (const auto& entry : fs::recursive_directory_iterator(root))
-    if (!entry.is_symlink() && (entry.is_regular_file() || entry.is_directory()))
-      sync_path(entry.path(), blamed);
+    if (!entry.is_symlink() && (entry.is_regular_file() || entry.is_directory())) sync_path(entry.path(), blamed);
   sync_path(root, blamed);
 }
 

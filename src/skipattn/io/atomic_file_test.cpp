@@ -5,6 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 #include "skipattn/core/errors.h"
 #include "skipattn/io/test_folder.h"
 
@@ -56,8 +59,7 @@ TEST(AtomicFile, AFolderThatIsNotOursIsARunError) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
   const TestFolder folder;
   std::filesystem::permissions(folder.path(), std::filesystem::perms::owner_read);
-  EXPECT_THAT(error_of<RunError>([&] { write_file_atomically(folder / "a", "x"); }),
-              HasSubstr("Permission denied"));
+  EXPECT_THAT(error_of<RunError>([&] { write_file_atomically(folder / "a", "x"); }), HasSubstr("Permission denied"));
   std::filesystem::permissions(folder.path(), std::filesystem::perms::owner_all);
 }
 
@@ -66,12 +68,10 @@ TEST(AtomicFile, AFolderThatIsNotOursIsARunError) {
 TEST(AtomicFile, AWriteThatFailsRemovesTheTemporaryAndKeepsTheOld) {
   const TestFolder folder;
   const auto path = folder.write("a.txt", "old");
-  const std::string command =
-      "ulimit -f 1024; exec " + std::filesystem::read_symlink("/proc/self/exe").string() +
-      " --gtest_also_run_disabled_tests --gtest_filter=AtomicFile.DISABLED_FillsTheDisk";
+  const std::string command = "ulimit -f 1024; exec " + std::filesystem::read_symlink("/proc/self/exe").string() +
+                              " --gtest_also_run_disabled_tests --gtest_filter=AtomicFile.DISABLED_FillsTheDisk";
   ::setenv("SKIPATTN_TEST_PATH", path.c_str(), 1);
-  EXPECT_EQ(
-      std::system(("bash -c '" + command + "' >" + (folder / "log").string() + " 2>&1").c_str()), 0)
+  EXPECT_EQ(std::system(("bash -c '" + command + "' >" + (folder / "log").string() + " 2>&1").c_str()), 0)
       << slurp(folder / "log");
   EXPECT_EQ(slurp(path), "old");
   EXPECT_THAT(folder.names(), ElementsAre("a.txt", "log"));
@@ -97,6 +97,26 @@ TEST(AtomicDirectory, ReplacesAFullFolderInOneStep) {
     EXPECT_FALSE(std::filesystem::exists(folder / "step/old.txt"));
     EXPECT_THAT(folder.names(), ElementsAre("step"));
   }
+}
+
+// Readers find one whole folder at every instant of many replacements.
+TEST(AtomicDirectory, ThereIsNoInstantWithoutTheFolder) {
+  const TestFolder folder;
+  folder.write("step/a", "0");
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (int i = 0; i < 200; ++i) {
+      AtomicDirectory directory(folder / "step");
+      std::ofstream(directory.path() / "a") << i;
+      directory.commit();
+    }
+    done = true;
+  });
+  int missing = 0;
+  while (!done) missing += ::access((folder / "step").c_str(), F_OK) == 0 ? 0 : 1;
+  writer.join();
+  EXPECT_EQ(missing, 0);
+  EXPECT_THAT(folder.names(), ElementsAre("step"));
 }
 
 TEST(AtomicDirectory, WithoutCommitTheOldStays) {

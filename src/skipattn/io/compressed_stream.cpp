@@ -193,8 +193,7 @@ class XzStream : public StreamBase {
 
 class ZstdStream : public StreamBase {
  public:
-  explicit ZstdStream(std::unique_ptr<RawInput> raw)
-      : StreamBase(std::move(raw)), state_(::ZSTD_createDCtx()) {
+  explicit ZstdStream(std::unique_ptr<RawInput> raw) : StreamBase(std::move(raw)), state_(::ZSTD_createDCtx()) {
     if (state_ == nullptr) throw RunError("no memory to unpack zstd data");
     // Large corpora are often packed with --long=31.
     ::ZSTD_DCtx_setParameter(state_, ZSTD_d_windowLogMax, 31);
@@ -234,8 +233,7 @@ bool is_zstd(std::string_view bytes) {
 int open_for_reading(const std::filesystem::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
-    if (errno == ENOENT || errno == ENOTDIR)
-      throw InputError("there is no file '{}'", path.string());
+    if (errno == ENOENT || errno == ENOTDIR) throw InputError("there is no file '{}'", path.string());
     throw RunError("cannot read '{}': {}", path.string(), std::strerror(errno));
   }
   struct stat status {};
@@ -266,8 +264,7 @@ std::string read_file(const std::filesystem::path& path, uint64_t limit) {
     text.resize(std::max(filled * 2, kChunk));
     filled += input->read({text.data() + filled, text.size() - filled});
     if (filled > limit)
-      throw InputError("'{}' holds more than {} bytes, the most that is read here", path.string(),
-                       limit);
+      throw InputError("'{}' holds more than {} bytes, the most that is read here", path.string(), limit);
     if (filled < text.size()) {
       text.resize(filled);
       return text;

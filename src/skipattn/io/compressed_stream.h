@@ -33,8 +33,7 @@ class InputStream {
 std::unique_ptr<InputStream> open_input(const std::filesystem::path& path);
 
 /// A whole file in memory, unpacked. Throws InputError when it holds more than `limit` bytes.
-std::string read_file(const std::filesystem::path& path,
-                      uint64_t limit = std::numeric_limits<uint64_t>::max());
+std::string read_file(const std::filesystem::path& path, uint64_t limit = std::numeric_limits<uint64_t>::max());
 
 /// A file descriptor open for reading, closed on exec, the caller's to close. Throws as
 /// open_input() does.

@@ -49,9 +49,9 @@ std::string zstd(const std::string& text) {
 std::string xz(const std::string& text) {
   std::string out(::lzma_stream_buffer_bound(text.size()), '\0');
   size_t size = 0;
-  const auto status = ::lzma_easy_buffer_encode(
-      1, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()), text.size(),
-      reinterpret_cast<uint8_t*>(out.data()), &size, out.size());
+  const auto status =
+      ::lzma_easy_buffer_encode(1, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()),
+                                text.size(), reinterpret_cast<uint8_t*>(out.data()), &size, out.size());
   EXPECT_EQ(status, LZMA_OK);
   out.resize(size);
   return out;
@@ -81,8 +81,7 @@ TEST_P(AnyStream, GivesTheBytesBackInPiecesOfAnySize) {
 TEST_P(AnyStream, ReadsSeveralOneAfterAnother) {
   const TestFolder folder;
   const std::string first = sample(300'000), second = "tail";
-  const auto path =
-      folder.write("two", GetParam().pack(first) + GetParam().pack("") + GetParam().pack(second));
+  const auto path = folder.write("two", GetParam().pack(first) + GetParam().pack("") + GetParam().pack(second));
   EXPECT_EQ(read_file(path), first + second);
 }
 
@@ -92,20 +91,17 @@ TEST_P(PackedStream, CutShortAnywhereIsAnError) {
   for (const size_t keep : {size_t{7}, packed.size() / 2, packed.size() - 1}) {
     const auto path = folder.write("cut", packed.substr(0, keep));
     EXPECT_THAT(error_of<InputError>([&] { read_file(path); }),
-                testing::AllOf(HasSubstr(path.string()), HasSubstr("is cut short"),
-                               HasSubstr(GetParam().name)));
+                testing::AllOf(HasSubstr(path.string()), HasSubstr("is cut short"), HasSubstr(GetParam().name)));
   }
 }
 
 TEST_P(PackedStream, DamageIsAnError) {
   const TestFolder folder;
   std::string packed = GetParam().pack(sample(100'000));
-  for (size_t i = packed.size() / 2; i < packed.size() / 2 + 20; ++i)
-    packed[i] = static_cast<char>(~packed[i]);
+  for (size_t i = packed.size() / 2; i < packed.size() / 2 + 20; ++i) packed[i] = static_cast<char>(~packed[i]);
   const auto path = folder.write("damaged", packed);
-  EXPECT_THAT(
-      error_of<InputError>([&] { read_file(path); }),
-      testing::AllOf(HasSubstr(path.string()), HasSubstr("damaged"), HasSubstr(GetParam().name)));
+  EXPECT_THAT(error_of<InputError>([&] { read_file(path); }),
+              testing::AllOf(HasSubstr(path.string()), HasSubstr("damaged"), HasSubstr(GetParam().name)));
 }
 
 TEST_P(AnyStream, AnEmptyTextIsEmpty) {
@@ -122,8 +118,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, PackedStream, testing::Values(kGzip, kZstd, kXz)
 TEST(CompressedStream, GzipMayEndInZerosButNotInOtherThings) {
   const TestFolder folder;
   EXPECT_EQ(read_file(folder.write("padded", gzip("text") + std::string(1000, '\0'))), "text");
-  EXPECT_THROW(read_file(folder.write("litter", gzip("text") + "litter that is no member")),
-               InputError);
+  EXPECT_THROW(read_file(folder.write("litter", gzip("text") + "litter that is no member")), InputError);
 }
 
 TEST(CompressedStream, ZstdMayBeginWithASkippableFrame) {
@@ -134,11 +129,9 @@ TEST(CompressedStream, ZstdMayBeginWithASkippableFrame) {
 
 TEST(CompressedStream, WrongPathsAreInputErrors) {
   const TestFolder folder;
-  EXPECT_THAT(error_of<InputError>([&] { open_input(folder / "absent"); }),
-              HasSubstr("there is no file"));
+  EXPECT_THAT(error_of<InputError>([&] { open_input(folder / "absent"); }), HasSubstr("there is no file"));
   EXPECT_THAT(error_of<InputError>([&] { open_input(folder.path()); }), HasSubstr("is a folder"));
-  EXPECT_THAT(error_of<InputError>([&] { read_file(folder.write("big", "12345"), 4); }),
-              HasSubstr("more than 4"));
+  EXPECT_THAT(error_of<InputError>([&] { read_file(folder.write("big", "12345"), 4); }), HasSubstr("more than 4"));
   EXPECT_EQ(read_file(folder.write("just", "1234"), 4), "1234");
 }
 

@@ -23,13 +23,11 @@ nlohmann::json parse_json(std::string_view text, const std::string& source) {
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
-    const std::string_view before =
-        text.substr(0, std::min(error.byte > 0 ? error.byte - 1 : 0, text.size()));
+    const std::string_view before = text.substr(0, std::min(error.byte > 0 ? error.byte - 1 : 0, text.size()));
     const auto line = 1 + std::count(before.begin(), before.end(), '\n');
     const size_t newline = before.rfind('\n');
     const size_t column = before.size() - (newline == std::string_view::npos ? 0 : newline + 1) + 1;
-    throw InputError("'{}' is not valid JSON: line {}, column {}: {}", source, line, column,
-                     reason_of(error));
+    throw InputError("'{}' is not valid JSON: line {}, column {}: {}", source, line, column, reason_of(error));
   }
 }
 
@@ -38,8 +36,7 @@ nlohmann::json read_json_file(const std::filesystem::path& path) {
 }
 
 void write_json_file(const std::filesystem::path& path, const nlohmann::json& value) {
-  write_file_atomically(path,
-                        value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(path, value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 std::string json_kind(const nlohmann::json& value) {

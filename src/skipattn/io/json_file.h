@@ -29,8 +29,7 @@ std::string json_kind(const nlohmann::json& value);
 /// type, or anything nlohmann::json converts.
 template <typename T>
 T json_get(const nlohmann::json& object, const std::string& key, const std::string& source) {
-  if (!object.is_object())
-    throw InputError("'{}' must hold a JSON object, it holds {}", source, json_kind(object));
+  if (!object.is_object()) throw InputError("'{}' must hold a JSON object, it holds {}", source, json_kind(object));
   const auto found = object.find(key);
   if (found == object.end()) throw InputError("'{}' has no \"{}\"", source, key);
   const auto wrong = [&](const char* wanted) {
@@ -40,9 +39,8 @@ T json_get(const nlohmann::json& object, const std::string& key, const std::stri
     if (!found->is_boolean()) wrong("true or false");
   } else if constexpr (std::is_integral_v<T>) {
     if (!found->is_number_integer()) wrong("a whole number");
-    const bool fits = found->is_number_unsigned()
-                          ? std::in_range<T>(found->template get<uint64_t>())
-                          : std::in_range<T>(found->template get<int64_t>());
+    const bool fits = found->is_number_unsigned() ? std::in_range<T>(found->template get<uint64_t>())
+                                                  : std::in_range<T>(found->template get<int64_t>());
     if (!fits) wrong("a smaller number");
   } else if constexpr (std::is_floating_point_v<T>) {
     if (!found->is_number()) wrong("a number");
@@ -58,8 +56,7 @@ T json_get(const nlohmann::json& object, const std::string& key, const std::stri
 
 /// As json_get(), with `fallback` when the key is absent or null.
 template <typename T>
-T json_get_or(const nlohmann::json& object, const std::string& key, const std::string& source,
-              T fallback) {
+T json_get_or(const nlohmann::json& object, const std::string& key, const std::string& source, T fallback) {
   if (object.is_object()) {
     const auto found = object.find(key);
     if (found == object.end() || found->is_null()) return fallback;

@@ -22,13 +22,10 @@ TEST(JsonFile, ErrorsNameThePathTheLineAndTheColumn) {
   const auto path = folder.write("a.json", "{\n  \"a\": 1,\n  \"b\": oops\n}\n");
   EXPECT_THAT(error_of<InputError>([&] { read_json_file(path); }),
               AllOf(HasSubstr(path.string()), HasSubstr("line 3, column 8")));
-  EXPECT_THAT(
-      error_of<InputError>([&] { read_json_file(folder.write("b.json", "{\"a\": [1, 2")); }),
-      AllOf(HasSubstr("line 1"), HasSubstr("unexpected end of input")));
-  EXPECT_THAT(error_of<InputError>([&] { read_json_file(folder.write("c.json", "")); }),
-              HasSubstr("line 1, column 1"));
-  EXPECT_THAT(error_of<InputError>([&] { read_json_file(folder / "absent"); }),
-              HasSubstr("absent"));
+  EXPECT_THAT(error_of<InputError>([&] { read_json_file(folder.write("b.json", "{\"a\": [1, 2")); }),
+              AllOf(HasSubstr("line 1"), HasSubstr("unexpected end of input")));
+  EXPECT_THAT(error_of<InputError>([&] { read_json_file(folder.write("c.json", "")); }), HasSubstr("line 1, column 1"));
+  EXPECT_THAT(error_of<InputError>([&] { read_json_file(folder / "absent"); }), HasSubstr("absent"));
 }
 
 TEST(JsonFile, ValuesOfTheWrongKindAreNamed) {
@@ -45,8 +42,7 @@ TEST(JsonFile, ValuesOfTheWrongKindAreNamed) {
   EXPECT_THROW(json_get<uint32_t>(value, "minus", "f"), InputError);
   EXPECT_THROW(json_get<std::string>(value, "n", "f"), InputError);
   EXPECT_THROW(json_get<bool>(value, "n", "f"), InputError);
-  EXPECT_THAT(error_of<InputError>([&] { json_get<int>(value, "absent", "f"); }),
-              HasSubstr("has no \"absent\""));
+  EXPECT_THAT(error_of<InputError>([&] { json_get<int>(value, "absent", "f"); }), HasSubstr("has no \"absent\""));
   EXPECT_THAT(error_of<InputError>([&] { json_get<int>(nlohmann::json::array(), "a", "f"); }),
               HasSubstr("it holds an array"));
 }

@@ -6,8 +6,7 @@
 //   const SafetensorsFile file("model.safetensors");
 //   const StoredTensor& weight = file.at("transformer.wte.weight");   // dtype, shape, bytes
 //
-//   const SafetensorsDirectory model("gpt2/");    // model.safetensors, or the shards that an index
-//   lists
+//   const SafetensorsDirectory model("gpt2/");    // model.safetensors, or the shards of an index
 #pragma once
 
 #include <filesystem>
@@ -63,8 +62,7 @@ class SafetensorsFile {
 class SafetensorsDirectory {
  public:
   /// Throws InputError when neither is there, or an index names a file or a tensor that is not.
-  explicit SafetensorsDirectory(const std::filesystem::path& folder,
-                                std::string_view stem = "model");
+  explicit SafetensorsDirectory(const std::filesystem::path& folder, std::string_view stem = "model");
 
   const TensorMap& tensors() const { return tensors_; }
   const StoredTensor* find(std::string_view name) const;

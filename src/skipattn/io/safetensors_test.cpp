@@ -60,8 +60,7 @@ TEST(Safetensors, RoundTripsEveryPart) {
   EXPECT_EQ(file.metadata().at("format"), "pt");
   EXPECT_EQ(file.metadata().at("note"), "é");
   for (const auto& [name, tensor] : file.tensors())
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor.bytes.data()) % dtype_bytes(tensor.dtype), 0u)
-        << name;
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor.bytes.data()) % dtype_bytes(tensor.dtype), 0u) << name;
   EXPECT_EQ(file.find("absent"), nullptr);
   EXPECT_THAT(error_of<InputError>([&] { file.at("wieght"); }), HasSubstr("did you mean 'weight'"));
 }
@@ -87,28 +86,19 @@ TEST(Safetensors, EveryKindOfFaultIsOneSentence) {
   const std::vector<Fault> faults = {
       {"[]", "", "not a JSON object"},
       {"{", "", "not valid JSON"},
-      {R"({"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}})", "1234",
-       "the type F33 is not known"},
+      {R"({"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}})", "1234", "the type F33 is not known"},
       {R"({"a":{"shape":[1],"data_offsets":[0,4]}})", "1234", "has no \"dtype\""},
-      {"{\"a\":{" + f32 + R"("shape":[2],"data_offsets":[0,4]}})", "1234",
-       "takes 8 bytes, its data offsets hold 4"},
-      {"{\"a\":{" + f32 + R"("shape":[-1],"data_offsets":[0,4]}})", "1234",
-       "is not a list of sizes"},
-      {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[4,0]}})", "1234",
-       "are not a begin and an end"},
-      {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[0]}})", "1234",
-       "are not a begin and an end"},
+      {"{\"a\":{" + f32 + R"("shape":[2],"data_offsets":[0,4]}})", "1234", "takes 8 bytes, its data offsets hold 4"},
+      {"{\"a\":{" + f32 + R"("shape":[-1],"data_offsets":[0,4]}})", "1234", "is not a list of sizes"},
+      {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[4,0]}})", "1234", "are not a begin and an end"},
+      {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[0]}})", "1234", "are not a begin and an end"},
       {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[0,4]}})", "123", "is cut short"},
       {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[0,4]}})", "12345", "accounts for 4"},
-      {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[4,8]}})", "12345678",
-       "leaving a hole after"},
-      {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[0,4]},"b":{)" + f32 +
-           R"("shape":[1],"data_offsets":[2,6]}})",
+      {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[4,8]}})", "12345678", "leaving a hole after"},
+      {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[0,4]},"b":{)" + f32 + R"("shape":[1],"data_offsets":[2,6]}})",
        "123456", "inside one that ends at byte 4"},
-      {"{\"a\":{" + f32 + R"("shape":[4294967296,4294967296],"data_offsets":[0,0]}})", "",
-       "is too large"},
-      {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[0,4]},"a":{)" + f32 +
-           R"("shape":[1],"data_offsets":[4,8]}})",
+      {"{\"a\":{" + f32 + R"("shape":[4294967296,4294967296],"data_offsets":[0,0]}})", "", "is too large"},
+      {"{\"a\":{" + f32 + R"("shape":[1],"data_offsets":[0,4]},"a":{)" + f32 + R"("shape":[1],"data_offsets":[4,8]}})",
        "12345678", "lists the tensor \"a\" twice"},
       {R"({"__metadata__":{"a":1}})", "", "metadata \"a\" is not a string"},
   };
@@ -127,12 +117,12 @@ TEST(Safetensors, CutAnywhereItIsRefused) {
   const std::string whole = slurp(folder / "a");
   for (size_t keep = 0; keep < whole.size(); ++keep) {
     const auto path = folder.write("cut", whole.substr(0, keep));
-    EXPECT_THROW(SafetensorsFile{path}, InputError) << keep;
+    EXPECT_THAT(error_of<InputError>([&] { SafetensorsFile{path}; }), HasSubstr(keep < 8 ? "has only" : "is cut short"))
+        << keep;
   }
   std::string huge = whole;
   huge[7] = 127;
-  EXPECT_THAT(error_of<InputError>([&] { SafetensorsFile{folder.write("huge", huge)}; }),
-              HasSubstr("would take"));
+  EXPECT_THAT(error_of<InputError>([&] { SafetensorsFile{folder.write("huge", huge)}; }), HasSubstr("would take"));
 }
 
 TEST(SafetensorsDirectory, ReadsOneFileOrTheShardsOfAnIndex) {
@@ -140,29 +130,24 @@ TEST(SafetensorsDirectory, ReadsOneFileOrTheShardsOfAnIndex) {
   EXPECT_THAT(error_of<InputError>([&] { SafetensorsDirectory{folder.path()}; }),
               HasSubstr("neither model.safetensors nor model.safetensors.index.json"));
   for (const char* name : {"a", "b"}) {
-    SafetensorsWriter writer(folder / (std::string(name) + ".safetensors"),
-                             {{name, DType::kF32, {2, 3}}});
+    SafetensorsWriter writer(folder / (std::string(name) + ".safetensors"), {{name, DType::kF32, {2, 3}}});
     writer.write(name, std::as_bytes(std::span(kWeight)));
     writer.commit();
   }
-  folder.write("model.safetensors.index.json",
-               R"({"weight_map":{"a":"a.safetensors","b":"b.safetensors"}})");
+  folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"a.safetensors","b":"b.safetensors"}})");
   const SafetensorsDirectory shards(folder.path());
   EXPECT_EQ(floats_of(shards.at("a")), kWeight);
   EXPECT_EQ(floats_of(shards.at("b")), kWeight);
   folder.write("model.safetensors.index.json", R"({"weight_map":{"c":"b.safetensors"}})");
-  EXPECT_THAT(error_of<InputError>([&] { SafetensorsDirectory{folder.path()}; }),
-              HasSubstr("holds no tensor \"c\""));
+  EXPECT_THAT(error_of<InputError>([&] { SafetensorsDirectory{folder.path()}; }), HasSubstr("holds no tensor \"c\""));
   folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"../a.safetensors"}})");
-  EXPECT_THAT(error_of<InputError>([&] { SafetensorsDirectory{folder.path()}; }),
-              HasSubstr("not the name of a file"));
+  EXPECT_THAT(error_of<InputError>([&] { SafetensorsDirectory{folder.path()}; }), HasSubstr("not the name of a file"));
   write_sample(folder / "model.safetensors");
   EXPECT_EQ(SafetensorsDirectory(folder.path()).tensors().size(), 4u);
 }
 
 TEST(Safetensors, AgreesWithThePythonPackageBothWays) {
-  if (!python_imports("safetensors.numpy"))
-    GTEST_SKIP() << "SKIPATTN_PYTHON has no safetensors package";
+  if (!python_imports("safetensors.numpy")) GTEST_SKIP() << "SKIPATTN_PYTHON has no safetensors package";
   const TestFolder folder;
   write_sample(folder / "ours");
   std::string output;

@@ -8,8 +8,7 @@
 
 namespace skipattn::io {
 
-SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
-                                     std::vector<TensorDeclaration> tensors,
+SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorDeclaration> tensors,
                                      std::map<std::string, std::string> metadata)
     : file_(path) {
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
@@ -24,9 +23,8 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
     const auto bytes = tensor_bytes(tensor.dtype, tensor.shape);
     if (!bytes || regions_.contains(tensor.name))
       throw std::logic_error("SafetensorsWriter: wrong declaration of " + tensor.name);
-    header[tensor.name] = {{"dtype", dtype_name(tensor.dtype)},
-                           {"shape", tensor.shape},
-                           {"data_offsets", {offset, offset + *bytes}}};
+    header[tensor.name] = {
+        {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + *bytes}}};
     regions_[tensor.name] = {offset, offset + *bytes};
     offset += *bytes;
   }
@@ -46,16 +44,14 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
 void SafetensorsWriter::write(std::string_view name, std::span<const std::byte> bytes) {
   const auto found = regions_.find(name);
   if (found == regions_.end() || bytes.size() > found->second.end - found->second.next)
-    throw std::logic_error("SafetensorsWriter: unknown tensor or too many bytes for " +
-                           std::string(name));
+    throw std::logic_error("SafetensorsWriter: unknown tensor or too many bytes for " + std::string(name));
   file_.write_at(found->second.next, bytes);
   found->second.next += bytes.size();
 }
 
 void SafetensorsWriter::commit() {
   for (const auto& [name, region] : regions_)
-    if (region.next != region.end)
-      throw std::logic_error("SafetensorsWriter: bytes are missing of " + name);
+    if (region.next != region.end) throw std::logic_error("SafetensorsWriter: bytes are missing of " + name);
   file_.commit();
 }
 

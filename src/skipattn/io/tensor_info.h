@@ -10,23 +10,7 @@
 
 namespace skipattn::io {
 
-enum class DType {
-  kBool,
-  kU8,
-  kI8,
-  kF8E4M3,
-  kF8E5M2,
-  kU16,
-  kI16,
-  kF16,
-  kBF16,
-  kU32,
-  kI32,
-  kF32,
-  kU64,
-  kI64,
-  kF64
-};
+enum class DType { kBool, kU8, kI8, kF8E4M3, kF8E5M2, kU16, kI16, kF16, kBF16, kU32, kI32, kF32, kU64, kI64, kF64 };
 
 /// Bytes of one element: 1, 2, 4 or 8.
 size_t dtype_bytes(DType dtype);

@@ -23,8 +23,7 @@ constexpr std::array<uint32_t, 256> make_crc_table() {
   std::array<uint32_t, 256> table{};
   for (uint32_t i = 0; i < 256; ++i) {
     uint32_t remainder = i;
-    for (int bit = 0; bit < 8; ++bit)
-      remainder = (remainder >> 1) ^ ((remainder & 1) != 0 ? 0x82f63b78u : 0u);
+    for (int bit = 0; bit < 8; ++bit) remainder = (remainder >> 1) ^ ((remainder & 1) != 0 ? 0x82f63b78u : 0u);
     table[i] = remainder;
   }
   return table;
@@ -99,8 +98,7 @@ std::string scalar_record(const ScalarEvent& scalar) {
 // How many bytes from the start are whole records.
 uint64_t whole_records(const std::filesystem::path& path) {
   const MappedFile file(path);
-  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()),
-                               file.bytes().size());
+  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   uint64_t end = 0;
   while (bytes.size() - end >= kFraming) {
     uint64_t length = 0;
@@ -121,8 +119,7 @@ uint64_t whole_records(const std::filesystem::path& path) {
 
 uint32_t crc32c(std::string_view bytes) {
   uint32_t crc = 0xffffffffu;
-  for (const char byte : bytes)
-    crc = (crc >> 8) ^ kCrcTable[(crc ^ static_cast<unsigned char>(byte)) & 0xff];
+  for (const char byte : bytes) crc = (crc >> 8) ^ kCrcTable[(crc ^ static_cast<unsigned char>(byte)) & 0xff];
   return ~crc;
 }
 
@@ -132,16 +129,14 @@ std::string event_file_name(double wall_time) {
   return fmt::format("events.out.tfevents.{:010d}.{}", static_cast<int64_t>(wall_time), host);
 }
 
-void write_event_file(const std::filesystem::path& path, double wall_time,
-                      std::span<const ScalarEvent> events) {
+void write_event_file(const std::filesystem::path& path, double wall_time, std::span<const ScalarEvent> events) {
   AtomicFileWriter writer(path);
   writer.write(opening_record(wall_time));
   for (const ScalarEvent& event : events) writer.write(scalar_record(event));
   writer.commit();
 }
 
-EventFileAppender::EventFileAppender(const std::filesystem::path& path, double wall_time)
-    : path_(path) {
+EventFileAppender::EventFileAppender(const std::filesystem::path& path, double wall_time) : path_(path) {
   const uint64_t keep = std::filesystem::exists(path) ? whole_records(path) : 0;
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0 || ::ftruncate(descriptor_, static_cast<off_t>(keep)) != 0) {

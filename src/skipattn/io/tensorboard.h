@@ -2,9 +2,9 @@
 // masked CRC-32C of them) around protocol buffer messages of tensorflow/core/util/event.proto,
 // which are few enough to encode by hand.
 //
-//   write_event_file(folder / event_file_name(start), start, rows);   // all that is known so far,
-//   in one step EventFileAppender events(path);                                   // then step by
-//   step events.append({.step = 7, .wall_time = now, .tag = "loss/train", .value = 3.2});
+//   write_event_file(folder / event_file_name(start), start, rows);   // all rows known so far
+//   EventFileAppender events(path);                                   // then one by one
+//   events.append({.step = 7, .wall_time = now, .tag = "loss/train", .value = 3.2});
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,7 @@ struct ScalarEvent {
 std::string event_file_name(double wall_time);
 
 /// Writes a whole event file atomically; `wall_time` stamps its opening record. Throws RunError.
-void write_event_file(const std::filesystem::path& path, double wall_time,
-                      std::span<const ScalarEvent> events);
+void write_event_file(const std::filesystem::path& path, double wall_time, std::span<const ScalarEvent> events);
 
 /// Adds events to a file, which is made when absent. A record that a killed process left unfinished
 /// at the end is cut off first; what does not begin as an event file is an InputError.

@@ -19,8 +19,7 @@ namespace skipattn::io {
 class TestFolder {
  public:
   TestFolder() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "skipattn-test-XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "skipattn-test-XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
   }
   ~TestFolder() {
@@ -76,8 +75,7 @@ std::string error_of(F&& action) {
 inline bool python_imports(const std::string& module) {
   const char* python = std::getenv("SKIPATTN_PYTHON");
   if (python == nullptr) return false;
-  return std::system(
-             (std::string(python) + " -c 'import " + module + "' >/dev/null 2>&1").c_str()) == 0;
+  return std::system((std::string(python) + " -c 'import " + module + "' >/dev/null 2>&1").c_str()) == 0;
 }
 
 /// Runs a script with that Python; its standard output and standard error go to `output`. True when
@@ -85,9 +83,8 @@ inline bool python_imports(const std::string& module) {
 inline bool run_python(const TestFolder& folder, const std::string& script, std::string& output) {
   const auto program = folder.write("script.py", script);
   const auto log = folder / "script.log";
-  const int status = std::system((std::string(std::getenv("SKIPATTN_PYTHON")) + " " +
-                                  program.string() + " >" + log.string() + " 2>&1")
-                                     .c_str());
+  const int status = std::system(
+      (std::string(std::getenv("SKIPATTN_PYTHON")) + " " + program.string() + " >" + log.string() + " 2>&1").c_str());
   output = slurp(log);
   return status == 0;
 }
