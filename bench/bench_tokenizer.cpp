@@ -39,8 +39,7 @@ double seconds_of(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-void measure(const char* what, int threads, std::size_t bytes, int repeats,
-             const std::function<std::size_t()>& work) {
+void measure(const char* what, int threads, std::size_t bytes, int repeats, const std::function<std::size_t()>& work) {
   std::vector<double> speeds;
   std::size_t count = 0;
   for (int i = 0; i < repeats; ++i)
@@ -61,8 +60,7 @@ std::size_t split_all(const std::vector<std::string_view>& documents) {
   return pretokens;
 }
 
-void validate(const Tokenizer& tokenizer, const std::vector<std::string_view>& documents,
-              const std::string& ids_file) {
+void validate(const Tokenizer& tokenizer, const std::vector<std::string_view>& documents, const std::string& ids_file) {
   std::string all_ids;
   for (const std::string_view text : documents) {
     const std::vector<uint32_t> ids = tokenizer.encode(text);

@@ -29,8 +29,7 @@ const char* PretokenScanner::end_of_spaces(const char* start, std::size_t first_
 std::size_t safe_cut(std::string_view text, std::size_t position) {
   const CharacterTable& table = CharacterTable::instance();
   for (; position < text.size(); ++position) {
-    const auto byte = static_cast<unsigned char>(text[position]);
-    if ((byte & 0xC0) == 0x80) continue;  // perhaps inside a character
+    // Inside a character both sides read as broken bytes, of one class, so there is no cut.
     // A run of one class ends where the class changes, whatever came before it. Not so after white
     // space, whose last character may belong to what follows, nor after an apostrophe, which may
     // begin a contraction.

@@ -111,6 +111,9 @@ TEST(Tokenizer, TheHashNamesTheVocabulary) {
   std::swap(vocabulary.merges[0], vocabulary.merges[1]);
   EXPECT_NE(Tokenizer(vocabulary).hash(), small().hash());
   vocabulary = small().vocabulary();
+  ++vocabulary.merges[3].right;
+  EXPECT_NE(Tokenizer(vocabulary).hash(), small().hash());
+  vocabulary = small().vocabulary();
   vocabulary.tokens.back() += "x";
   EXPECT_NE(Tokenizer(vocabulary).hash(), small().hash());
   vocabulary = small().vocabulary();

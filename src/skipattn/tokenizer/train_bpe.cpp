@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <queue>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "skipattn/core/errors.h"
 #include "skipattn/core/stop.h"
@@ -55,7 +54,6 @@ class Trainer {
 
  private:
   bool pop_best(Candidate& best);
-  uint32_t token_for(uint32_t left, uint32_t right);
   void apply(PairKey pair, uint32_t result);
   void merge_in_word(uint32_t index, PairKey pair, uint32_t result);
   void add_use(uint32_t left, uint32_t right, uint32_t word);
@@ -63,12 +61,10 @@ class Trainer {
 
   uint64_t min_frequency_;
   Vocabulary vocabulary_;
-  std::unordered_map<std::string, uint32_t> id_by_bytes_;
   std::vector<uint32_t> symbols_;
   std::vector<Word> words_;
   std::unordered_map<PairKey, PairUse, PairHash> pairs_;
   std::priority_queue<Candidate> heap_;
-  std::unordered_set<PairKey, PairHash> merged_;
   std::vector<PairKey> grown_;  // pairs that came more often by the merge at hand
 };
 
@@ -77,7 +73,6 @@ Trainer::Trainer(const PretokenCounter& counter, uint64_t min_frequency) : min_f
     const auto id = static_cast<uint32_t>(vocabulary_.tokens.size());
     vocabulary_.byte_ids[static_cast<unsigned char>(byte)] = id;
     vocabulary_.tokens.emplace_back(1, byte);
-    id_by_bytes_.emplace(vocabulary_.tokens.back(), id);
   }
   for (const auto& [pretoken, times] : counter.sorted()) {
     const auto index = static_cast<uint32_t>(words_.size());
@@ -112,14 +107,6 @@ bool Trainer::pop_best(Candidate& best) {
       heap_.push({found->second.count, best.pair});
   }
   return false;
-}
-
-uint32_t Trainer::token_for(uint32_t left, uint32_t right) {
-  // Two different pairs can make the same bytes ("a"+"bc", "ab"+"c"): one token, two merges.
-  std::string bytes = vocabulary_.tokens[left] + vocabulary_.tokens[right];
-  const auto [place, is_new] = id_by_bytes_.emplace(bytes, static_cast<uint32_t>(vocabulary_.tokens.size()));
-  if (is_new) vocabulary_.tokens.push_back(std::move(bytes));
-  return place->second;
 }
 
 void Trainer::merge_in_word(uint32_t index, PairKey pair, uint32_t result) {
@@ -174,10 +161,11 @@ void Trainer::run(std::size_t size, const ProgressSink& progress) {
     if (stop_requested()) throw Stopped("stopped while training a vocabulary, nothing is saved");
     const auto left = static_cast<uint32_t>(best.pair >> 32);
     const auto right = static_cast<uint32_t>(best.pair);
-    const uint32_t result = token_for(left, right);
-    // Two ways to one token can bring a merged pair back; it is merged again and keeps its first
-    // rank.
-    if (merged_.insert(best.pair).second) vocabulary_.merges.push_back({left, right, result});
+    // Always a new token: inside bytes that become one token, all occurrences merge alike, so no other pair makes the
+    // same bytes, and a merged pair never comes again.
+    const auto result = static_cast<uint32_t>(vocabulary_.tokens.size());
+    vocabulary_.tokens.push_back(vocabulary_.tokens[left] + vocabulary_.tokens[right]);
+    vocabulary_.merges.push_back({left, right, result});
     apply(best.pair, result);
     if (vocabulary_.merges.size() % kReportEvery == 0) tell(false);
   }

@@ -35,7 +35,7 @@ std::vector<std::pair<std::string, std::string>> merges_slowly(const PretokenCou
     if (!best) break;
     const auto [left, right] = best->second;
     ids.emplace(left + right, static_cast<uint32_t>(ids.size()));
-    if (std::find(made.begin(), made.end(), best->second) == made.end()) made.push_back(best->second);
+    made.push_back(best->second);
     for (auto& item : words) {
       std::vector<std::string> merged;
       for (const std::string& symbol : item.first) {
@@ -64,7 +64,7 @@ TEST(TrainBpe, EqualsTheSlowTrainer) {
   Random random(1);
   for (int round = 0; round < 60; ++round) {
     PretokenCounter counter;
-    // Few different letters: many ties, many runs of one letter, several ways to the same token.
+    // Few different letters: many ties, many runs of one letter.
     const std::size_t letters = 1 + round % 4;
     for (int i = 0; i < 60; ++i) {
       std::string word;
