@@ -8,16 +8,12 @@
 
 namespace skipattn::cli {
 
-namespace {
-
-bool is_folder(const std::string& name) {
-  return name.find('/') != std::string::npos || std::filesystem::is_directory(name);
+bool is_model_folder(const std::string& name_or_folder) {
+  return name_or_folder.find('/') != std::string::npos || std::filesystem::is_directory(name_or_folder);
 }
 
-}  // namespace
-
 model::ModelConfig model_config(const std::string& name_or_folder, const std::string& routing) {
-  model::ModelConfig config = is_folder(name_or_folder)
+  model::ModelConfig config = is_model_folder(name_or_folder)
                                   ? model::read_config_json(model::resolve_model_folder(name_or_folder))
                                   : model::preset(name_or_folder);
   config.resolve();
@@ -27,7 +23,7 @@ model::ModelConfig model_config(const std::string& name_or_folder, const std::st
 }
 
 model::Decoder load_or_make_model(const std::string& name_or_folder, const std::string& routing, int64_t seed) {
-  if (!is_folder(name_or_folder)) {
+  if (!is_model_folder(name_or_folder)) {
     model::Decoder decoder(model_config(name_or_folder, routing));
     decoder.initialize(static_cast<uint64_t>(seed));
     return decoder;

@@ -9,6 +9,9 @@
 
 namespace skipattn::cli {
 
+/// True when a folder is meant, false for a preset's name.
+bool is_model_folder(const std::string& name_or_folder);
+
 /// The config of a preset or of a folder's config.json, resolved, with `routing` (an argument text, "@file" too) put in
 /// its place unless it is empty.
 model::ModelConfig model_config(const std::string& name_or_folder, const std::string& routing);

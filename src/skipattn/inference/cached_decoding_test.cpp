@@ -1,0 +1,143 @@
+// What a cache must not change: the logits.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "skipattn/inference/session.h"
+#include "skipattn/inference/test_model.h"
+
+namespace skipattn::inference {
+namespace {
+
+struct Case {
+  std::string name;
+  std::string routing;
+  TestShape shape = {};
+};
+
+void PrintTo(const Case& test, std::ostream* out) {
+  *out << test.name;
+}
+
+/// Every head reads any layers up to its own and any heads of them, keys and values apart; some read nothing.
+std::string random_table(int layers, int kv_heads, uint64_t seed) {
+  Random random(seed);
+  const auto source = [&](int layer) {
+    return "{\"layer\": " + std::to_string(random.below(static_cast<uint64_t>(layer) + 1)) +
+           ", \"head\": " + std::to_string(random.below(static_cast<uint64_t>(kv_heads))) + "}";
+  };
+  std::string routes;
+  for (int layer = 1; layer < layers; ++layer) {
+    for (int head = 0; head < kv_heads; ++head) {
+      std::string key = source(layer), value = source(layer);
+      if (random.below(8) == 0) key = value = "\"none\"";
+      routes += (routes.empty() ? "" : ", ") + ("{\"layer\": " + std::to_string(layer)) +
+                ", \"head\": " + std::to_string(head) + ", \"key\": " + key + ", \"value\": " + value + "}";
+    }
+  }
+  return "{\"routes\": [" + routes + "]}";
+}
+
+const char* const kJoint =
+    R"({"routes": [{"layer": "2-5", "head": [0, 2], "key": ["own", 0, 1], "value": ["own", 0, 1]},
+                               {"layer": 5, "head": 3, "key": ["own", {"layer": 3, "head": 1}], "value": [2, 4]}]})";
+
+std::vector<Case> cases() {
+  return {
+      {"Baseline", "baseline"},
+      {"Sla", "sla"},
+      {"SlaShort", "sla(distance=2, heads=3)"},
+      {"SlaResolved", "sla(distance=2, heads=3, chain=resolved)"},
+      {"ValuesOnly", "sla(distance=3, heads=3, keys=own)"},
+      {"KeysOnly", "sla(distance=3, heads=3, values=own)"},
+      {"SkipV1", "skipv1"},
+      {"Cla", "cla(group=2)"},
+      {"Yoco", "yoco(split=1/2)"},
+      {"YocoWindow", "yoco(split=1/2, window=7)"},
+      {"Joint", kJoint},
+      {"Random1", random_table(6, 4, 1)},
+      {"Random2", random_table(6, 4, 2)},
+      {"GroupedQueries", "sla(distance=2, heads=1)", {.kv_heads = 2}},
+      {"OneKvHead", "cla(group=3)", {.kv_heads = 1}},
+      {"RandomGrouped", random_table(6, 2, 3), {.kv_heads = 2}},
+      {"ModelWindow", "sla(distance=2, heads=2)", {.window = 5}},
+      {"Windows", R"({"windows": [4, 0, 9, 0, 3, 0], "routes": [{"layer": "3-5", "head": 1, "key": 0, "value": 2}]})"}};
+}
+
+/// The logits of every token from column split - 1 on: the first `split` tokens as a prompt, the rest one by one.
+at::Tensor cached_logits(const model::Decoder& decoder, const TokenIds& tokens, int64_t split,
+                         const SessionOptions& options) {
+  Session session(decoder, {{tokens.begin(), tokens.begin() + split}}, options);
+  std::vector<at::Tensor> rows = {session.prefill()};
+  for (size_t i = static_cast<size_t>(split); i < tokens.size(); ++i) rows.push_back(session.decode({tokens[i]}));
+  return at::cat(rows);
+}
+
+class CachedDecoding : public testing::TestWithParam<Case> {};
+
+TEST_P(CachedDecoding, GivesTheFullForwardsLogitsInFp32) {
+  const model::Decoder decoder = test_model(GetParam().routing, GetParam().shape);
+  const TokenIds tokens = test_tokens(75, 11);
+  const at::Tensor full = full_logits(decoder, tokens);
+  ASSERT_GT(full.abs().max().item<double>(), 1.0);  // or a difference would not show
+  for (const int64_t split : {1, 2, 33, 64, 74, 75}) {
+    for (const int64_t chunk : {2048, 7}) {
+      const at::Tensor cached =
+          cached_logits(decoder, tokens, split, {.cache_dtype = at::kFloat, .prefill_chunk = chunk});
+      EXPECT_LE(largest_difference(cached, full.narrow(0, split - 1, cached.size(0))), 1e-4)
+          << "split " << split << ", chunks of " << chunk;
+    }
+  }
+}
+
+TEST_P(CachedDecoding, IsAsNearInBf16AsTheFullForwardInBf16) {
+  const model::Decoder exact = test_model(GetParam().routing, GetParam().shape, at::kDouble);
+  const model::Decoder rounded = test_model(GetParam().routing, GetParam().shape, at::kBFloat16);
+  const TokenIds tokens = test_tokens(75, 12);
+  const at::Tensor truth = full_logits(exact, tokens);
+  const auto error = [](const at::Tensor& a, const at::Tensor& b) {
+    return (a - b).square().mean().sqrt().item<double>();
+  };
+  for (const int64_t split : {1, 40}) {
+    const at::Tensor expected = truth.narrow(0, split - 1, static_cast<int64_t>(tokens.size()) - split + 1);
+    const at::Tensor naive = full_logits(rounded, tokens).narrow(0, split - 1, expected.size(0));
+    const at::Tensor cached = cached_logits(rounded, tokens, split, {});
+    EXPECT_LE(error(cached, expected), 1.5 * error(naive, expected)) << "split " << split;
+  }
+}
+
+TEST_P(CachedDecoding, APaddedBatchGivesWhatItsRowsGiveAlone) {
+  const model::Decoder decoder = test_model(GetParam().routing, GetParam().shape);
+  const SessionOptions options = {.cache_dtype = at::kFloat, .prefill_chunk = 8};
+  const std::vector<TokenIds> prompts = {test_tokens(5, 21), test_tokens(23, 22), test_tokens(1, 23),
+                                         test_tokens(16, 24)};
+  Session together(decoder, prompts, options);
+  at::Tensor logits = together.prefill();
+  std::vector<TokenIds> texts = prompts;
+  for (uint32_t step = 0; step < 4; ++step) {
+    TokenIds next;
+    for (size_t row = 0; row < texts.size(); ++row) {
+      const at::Tensor alone = full_logits(decoder, texts[row]);
+      EXPECT_LE(largest_difference(logits[static_cast<int64_t>(row)], alone[-1]), 1e-4)
+          << "row " << row << " step " << step;
+      next.push_back((step * 5 + static_cast<uint32_t>(row)) % kTestVocabulary);
+      texts[row].push_back(next.back());
+    }
+    logits = together.decode(next);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Routings, CachedDecoding, testing::ValuesIn(cases()),
+                         [](const auto& test) { return test.param.name; });
+
+TEST(CachedDecodingDtypes, AnFp32ModelMayKeepABf16Cache) {
+  const model::Decoder decoder = test_model("sla");
+  const TokenIds tokens = test_tokens(40, 31);
+  const at::Tensor full = full_logits(decoder, tokens);
+  const at::Tensor cached = cached_logits(decoder, tokens, 20, {});
+  const double difference = largest_difference(cached, full.narrow(0, 19, 21));
+  EXPECT_GT(difference, 1e-5);  // the cache does round
+  EXPECT_LE(difference, 0.1);
+}
+
+}  // namespace
+}  // namespace skipattn::inference

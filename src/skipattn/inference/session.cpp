@@ -1,0 +1,84 @@
+#include "skipattn/inference/session.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+
+#include "skipattn/core/errors.h"
+
+namespace skipattn::inference {
+
+namespace {
+
+const std::vector<TokenIds>& checked(const model::ModelConfig& config, const std::vector<TokenIds>& prompts,
+                                     const SessionOptions& options) {
+  FaultList faults;
+  if (options.prefill_chunk < 1) faults.add("prefill_chunk={}: must be 1 or more", options.prefill_chunk);
+  if (prompts.empty()) faults.add("no prompt: at least one is needed");
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    const TokenIds& prompt = prompts[row];
+    if (prompt.empty()) faults.add("prompt {}: it has no tokens; at least one is needed to start from", row);
+    if (static_cast<int64_t>(prompt.size()) > config.positions)
+      faults.add("prompt {}: {} tokens, the model has positions for {}", row, prompt.size(), config.positions);
+    const auto outside =
+        std::find_if(prompt.begin(), prompt.end(), [&](uint32_t token) { return token >= config.vocabulary; });
+    if (outside != prompt.end())
+      faults.add("prompt {}: token {} is outside the model's vocabulary of {}", row, *outside, config.vocabulary);
+  }
+  faults.throw_if_any("");
+  return prompts;
+}
+
+CacheOptions cache_options(const model::Decoder& decoder, const SessionOptions& options, int64_t rows) {
+  return {.dtype = options.cache_dtype,
+          .compute_dtype = decoder.dtype(),
+          .device = decoder.head_weight().device(),
+          .batch = rows,
+          .positions = decoder.config().positions};
+}
+
+}  // namespace
+
+Session::Session(const model::Decoder& decoder, const std::vector<TokenIds>& prompts, const SessionOptions& options)
+    : decoder_(decoder),
+      options_(options),
+      batch_(checked(decoder.config(), prompts, options), decoder.head_weight().device()),
+      cache_(decoder.plan(), decoder.config().head_width, cache_options(decoder, options, batch_.rows())) {}
+
+at::Tensor Session::run(const model::Input& input) {
+  const int64_t tokens = input.tokens.size(1);
+  model::ForwardOptions forward;
+  forward.key_value_hook = cache_.hook(tokens);
+  at::Tensor hidden = decoder_.hidden_states(input, forward);
+  cache_.advance(tokens);
+  return hidden;
+}
+
+at::Tensor Session::last_logits(const at::Tensor& hidden) const {
+  return decoder_.logits(hidden.select(1, hidden.size(1) - 1)).to(at::kCPU, at::kFloat).contiguous();
+}
+
+at::Tensor Session::prefill() {
+  TORCH_INTERNAL_ASSERT(cache_.length() == 0, "prefill() comes once");
+  const c10::InferenceMode guard;
+  cache_.reserve(batch_.width());
+  at::Tensor hidden;
+  for (int64_t begin = 0; begin < batch_.width(); begin += options_.prefill_chunk)
+    hidden = run(batch_.prompt_input(begin, std::min(begin + options_.prefill_chunk, batch_.width())));
+  return last_logits(hidden);
+}
+
+at::Tensor Session::decode(const TokenIds& next) {
+  TORCH_INTERNAL_ASSERT(cache_.length() >= batch_.width(), "decode() comes after prefill()");
+  TORCH_INTERNAL_ASSERT(static_cast<int64_t>(next.size()) == batch_.rows(), "one token a row");
+  const c10::InferenceMode guard;
+  return last_logits(run(batch_.next_input(next, cache_.length())));
+}
+
+int64_t Session::tokens_held() const {
+  if (cache_.length() == 0) return 0;
+  return batch_.tokens() + (cache_.length() - batch_.width()) * batch_.rows();
+}
+
+}  // namespace skipattn::inference
