@@ -62,7 +62,7 @@ void run_compare(CompareOptions options) {
   if (!fs::is_directory(options.out)) throw InputError("[compare] --out '{}': there is nothing to collect", options.out);
   io::write_file_atomically(report, experiments::render_report(data));
   nlohmann::ordered_json variants = nlohmann::ordered_json::array();
-  for (const experiments::ReportVariant& variant : data.variants) variants.push_back(experiments::variant_json(variant));
+  for (const experiments::ReportVariant& variant : data.variants) variants.push_back(nlohmann::ordered_json(experiments::variant_json(variant)));
   print_result(options, {{"variants", variants}, {"report", report.string()}},
                experiments::comparison_table(data, wants_color()) + "\nreport: " + report.string() + "\n");
 }
