@@ -85,6 +85,15 @@ TEST(DocumentReader, LinesMayBeLongerThanWhatIsReadAtATime) {
               HasSubstr("line 1' is longer than"));
 }
 
+TEST(DocumentReader, ALineMayEndWhereTheNextReadBegins) {
+  const io::TestFolder folder;
+  for (const size_t length : {(1u << 20) - 1, 1u << 20, (1u << 20) + 1, 1u << 21}) {  // without its newline
+    const std::string text(length - 12, 'x');
+    const auto path = folder.write("a.jsonl", "{\"text\": \"" + text + "\"}\n{\"text\": \"next\"}\n");
+    EXPECT_EQ(documents_of({path.string()}), (std::vector<std::string>{text, "next"})) << length;
+  }
+}
+
 TEST(DocumentReader, WrongLinesAreNamed) {
   const io::TestFolder folder;
   const auto message = [&](const std::string& line) {
