@@ -60,9 +60,10 @@ using TokenSink = std::function<bool(int64_t row, uint32_t token)>;
 /// New tokens that a prompt of `prompt_tokens` leaves room for: the last one drawn is never read and needs no position.
 int64_t room_for_new_tokens(const model::ModelConfig& config, int64_t prompt_tokens);
 
-/// Reads the prompts once, then decodes with the cache until every row has ended. Rows that ended early are carried along
-/// unheard. Throws InputError before anything runs: what Session says of the prompts, then every fault of the options, more
-/// new tokens than the longest prompt leaves positions for among them. Throws RunError when the model's logits are broken.
+/// Reads the prompts once, then decodes with the cache until every row has ended. Rows that ended early are carried
+/// along unheard. Throws InputError before anything runs: what Session says of the prompts, then every fault of the
+/// options, more new tokens than the longest prompt leaves positions for among them. Throws RunError when the model's
+/// logits are broken.
 GenerationResult generate(const model::Decoder& decoder, const GenerationOptions& options,
                           const std::vector<TokenIds>& prompts, const TokenSink& on_token = {});
 

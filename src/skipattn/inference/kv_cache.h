@@ -1,14 +1,15 @@
-// KvCache: the keys and values of the tokens so far, laid out by the plan: for every layer one buffer for its live K heads
-// and one for its live V heads, none where nobody reads. What a head borrows lies in the cache once, in its source's layer.
+// KvCache: the keys and values of the tokens so far, laid out by the plan: for every layer one buffer for its live K
+// heads and one for its live V heads, none where nobody reads. What a head borrows lies in the cache once, in its
+// source's layer.
 //
 //   KvCache cache(decoder.plan(), decoder.config().head_width, {.positions = decoder.config().positions});
 //   model::Input input{.tokens = tokens, .past = cache.length()};
 //   const at::Tensor hidden = decoder.hidden_states(input, {.key_value_hook = cache.hook(tokens.size(1))});
 //   cache.advance(tokens.size(1));
 //
-// Prompts of different lengths lie side by side padded on the left (padded_batch.h): a row's padding takes slots too, and
-// Input::first_key hides it. Buffers double as they grow, so a token is moved about once in the long run; layers grow one
-// after another, so that the memory taken meanwhile is one layer's.
+// Prompts of different lengths lie side by side padded on the left (padded_batch.h): a row's padding takes slots too,
+// and Input::first_key hides it. Buffers double as they grow, so a token is moved about once in the long run; layers
+// grow one after another, so that the memory taken meanwhile is one layer's.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -45,8 +46,8 @@ class KvCache {
 
   /// Makes room for `tokens` more and returns what the Decoder calls for every layer of one forward pass over them: it
   /// writes what the layer projected behind what is there and returns all of it, [B, live heads, length + tokens, d] in
-  /// the compute dtype (a view of the cache when that is its dtype). The tokens count only after advance(tokens): a pass
-  /// that failed is written over. The cache must outlive the hook. Throws InputError beyond `positions`.
+  /// the compute dtype (a view of the cache when that is its dtype). The tokens count only after advance(tokens): a
+  /// pass that failed is written over. The cache must outlive the hook. Throws InputError beyond `positions`.
   model::KeyValueHook hook(int64_t tokens);
   void advance(int64_t tokens);
   /// Holds memory for this many slots a row, to spare growing when the number is known. Throws as hook() does.

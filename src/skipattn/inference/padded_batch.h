@@ -3,8 +3,8 @@
 //   row 0   . . 5 6 7     first_key 2, positions 0 0 0 1 2      ('.' is padding)
 //   row 1   1 2 3 4 5     first_key 0, positions 0 1 2 3 4
 //
-// A column is a slot of the KV cache. Padding takes slots but nobody sees it: first_key says where a row's prompt begins,
-// and positions count from there, so a row gives what it would give alone.
+// A column is a slot of the KV cache. Padding takes slots but nobody sees it: first_key says where a row's prompt
+// begins, and positions count from there, so a row gives what it would give alone.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -32,9 +32,9 @@ struct Candidate {
   double probability = 0;  ///< above 0; those of all candidates sum to 1
 };
 
-/// The tokens that may be drawn and how likely each is, in order of their ids. Where logits are equal the lower id counts
-/// as the likelier one, so top-k keeps exactly k tokens and greedy decoding has one answer. A logit of -inf is a token
-/// that cannot come. Throws RunError when a logit is NaN or +inf, or when all are -inf: the model is broken then.
+/// The tokens that may be drawn and how likely each is, in order of their ids. Where logits are equal the lower id
+/// counts as the likelier one, so top-k keeps exactly k tokens and greedy decoding has one answer. A logit of -inf is a
+/// token that cannot come. Throws RunError when a logit is NaN or +inf, or when all are -inf: the model is broken then.
 std::vector<Candidate> distribution(std::span<const float> logits, const SamplingOptions& options);
 
 /// The candidate at `uniform`, [0, 1), of the summed probabilities.

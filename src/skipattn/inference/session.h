@@ -25,13 +25,15 @@ struct SessionOptions {
 class Session {
  public:
   /// Prompts of one token or more. The decoder must outlive the session; it runs on its weights' device and dtype.
-  /// Throws InputError listing every fault: no prompt, an empty one, a token outside the vocabulary, a prompt longer than
-  /// the model's positions.
+  /// Throws InputError listing every fault: no prompt, an empty one, a token outside the vocabulary, a prompt longer
+  /// than the model's positions.
   Session(const model::Decoder& decoder, const std::vector<TokenIds>& prompts, const SessionOptions& options);
 
-  /// Reads the prompts; the vocabulary head runs for the last token alone. Logits fp32 [B, vocabulary] on the CPU. Once.
+  /// Reads the prompts; the vocabulary head runs for the last token alone. Logits fp32 [B, vocabulary] on the CPU.
+  /// Once.
   at::Tensor prefill();
-  /// Reads one more token a row, after prefill(). Logits as prefill()'s. Throws InputError beyond the model's positions.
+  /// Reads one more token a row, after prefill(). Logits as prefill()'s. Throws InputError beyond the model's
+  /// positions.
   at::Tensor decode(const TokenIds& next);
 
   const KvCache& cache() const { return cache_; }

@@ -15,8 +15,8 @@ namespace skipattn::inference {
 /// However the bytes are cut into pushes, the pieces together are the same text.
 class Utf8Stream {
  public:
-  /// The characters that are complete now; always valid UTF-8. Bytes that can no longer become a character are replaced by
-  /// U+FFFD, one for each longest beginning of a character (Unicode 15, section 3.9, "maximal subparts").
+  /// The characters that are complete now; always valid UTF-8. Bytes that can no longer become a character are replaced
+  /// by U+FFFD, one for each longest beginning of a character (Unicode 15, section 3.9, "maximal subparts").
   std::string push(std::string_view bytes);
   /// Ends the text: U+FFFD when it ended within a character. The stream is empty again.
   std::string finish();
