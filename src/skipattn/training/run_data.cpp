@@ -85,6 +85,7 @@ RunData open_data(RunConfig& config) {
   data.train_files = open_files(config.data.train, config);
   take_from_data(config, *data.train_files);
   data.train = std::make_unique<data::Loader>(data.train_files, loader_options(config, *data.train_files));
+  data.train->get(0);  // ids outside the vocabulary show here, before anything is written
   data.tokenizer = find_tokenizer(config, *data.train_files);
   if (config.data.val.empty()) return data;
   data.val_files = open_files(config.data.val, config);
@@ -95,6 +96,7 @@ RunData open_data(RunConfig& config) {
   options.order = data::Order::kSequential;
   options.batch_size = 1;
   data.val = std::make_unique<data::Loader>(data.val_files, options);
+  data.val->get(0);
   data.val_windows = data.val->windows();
   if (config.training.eval_tokens > 0)
     data.val_windows = std::clamp<int64_t>(config.training.eval_tokens / config.data.context, 1, data.val_windows);
