@@ -209,6 +209,9 @@ TEST(DocumentReader, ATextWithoutAnyPlaceToCutIsCutBetweenCharacters) {
 
 // 40 MB of text in one file, and 20 MiB that the process may take for reading it.
 TEST(DocumentReader, MemoryDoesNotGrowWithTheInput) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers take address space of their own";
+#endif
   const io::TestFolder folder;
   std::string block;
   while (block.size() < 1'000'000) block += "{\"text\": \"some words of a line\"}\n";
