@@ -1,7 +1,7 @@
 """Checks what peers_test.cpp wrote into a folder against the packages people use. Exit codes: 0 equal, 1 not, 77 when a
 package is not there.
 
-    peers_check.py ids FOLDER PACKAGE…      N.txt are documents, N.ids our ids (uint32) with the vocabulary in FOLDER/gpt2
+    peers_check.py ids FOLDER PACKAGE…      N.txt are documents, N.ids our ids (uint32) with the vocabulary in FOLDER/vocabulary
     peers_check.py transformers FOLDER      FOLDER is a saved tokenizer, with documents beside it as above
     peers_check.py train FOLDER VOCAB_SIZE  FOLDER/merges.txt was trained on FOLDER/*.txt
 """
@@ -35,7 +35,7 @@ def check_ids(folder, packages):
     import tokenizer_peers as peers
 
     load = {"tiktoken": peers.load_tiktoken, "tokenizers": peers.load_tokenizers}
-    encoders = {name: load[name](folder / "gpt2") for name in packages}
+    encoders = {name: load[name](folder / "vocabulary") for name in packages}
     encode = {"tiktoken": lambda e, texts: [e.encode_ordinary(text) for text in texts],
               "tokenizers": lambda e, texts: [one.ids for one in e.encode_batch_fast(texts)]}
     items = list(documents(folder))
