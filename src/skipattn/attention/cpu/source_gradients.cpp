@@ -1,5 +1,7 @@
 #include "skipattn/attention/cpu/source_gradients.h"
 
+#include <algorithm>
+
 namespace skipattn::attention::cpu {
 namespace {
 
@@ -15,8 +17,7 @@ std::vector<bool> read_twice(const Problem& problem) {
   }
   std::vector<bool> result;
   for (const auto& counts : readers) {
-    result.push_back(
-        std::any_of(counts.begin(), counts.end(), [](int count) { return count > 1; }));
+    result.push_back(std::any_of(counts.begin(), counts.end(), [](int count) { return count > 1; }));
   }
   return result;
 }
@@ -27,8 +28,7 @@ SourceGradients::SourceGradients(const Problem& problem, bool keys_overlap)
     : shared_(read_twice(problem)), dtype_(problem.query.scalar_type()) {
   for (size_t i = 0; i < problem.sources.size(); ++i) {
     shared_[i] = shared_[i] || keys_overlap;
-    const auto options =
-        problem.query.options().dtype(shared_[i] ? problem.accumulate_dtype() : dtype_);
+    const auto options = problem.query.options().dtype(shared_[i] ? problem.accumulate_dtype() : dtype_);
     sums_.push_back(empty_heads_inner(problem.sources[i].sizes(), options).zero_());
   }
 }
