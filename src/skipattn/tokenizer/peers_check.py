@@ -1,7 +1,7 @@
 """Checks what peers_test.cpp wrote into a folder against the packages people use. Exit codes: 0 equal, 1 not, 77 when a
 package is not there.
 
-    peers_check.py ids FOLDER PACKAGE…      N.txt are documents, N.ids our ids (uint32) with the vocabulary in FOLDER/vocabulary
+    peers_check.py ids FOLDER PACKAGE…      N.txt are documents, N.ids our ids (uint32) with FOLDER/vocabulary
     peers_check.py transformers FOLDER      FOLDER is a saved tokenizer, with documents beside it as above
     peers_check.py train FOLDER VOCAB_SIZE  FOLDER/merges.txt was trained on FOLDER/*.txt
 """
