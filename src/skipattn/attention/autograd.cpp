@@ -19,29 +19,27 @@ struct Settings {
 
 class BackwardOnce : public torch::autograd::Function<BackwardOnce> {
  public:
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& grad_output,
-                               const at::Tensor& query, at::TensorList sources,
-                               at::TensorList saved, const Settings& settings) {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& grad_output, const at::Tensor& query,
+                               at::TensorList sources, at::TensorList saved, const Settings& settings) {
     at::AutoDispatchBelowADInplaceOrView below_autograd;
-    Gradients gradients = call_backward({query, sources.vec(), settings.pairs, settings.options},
-                                        {grad_output, saved[0], saved[1]});
+    Gradients gradients =
+        call_backward({query, sources.vec(), settings.pairs, settings.options}, {grad_output, saved[0], saved[1]});
     variable_list all = {gradients.query};
     all.insert(all.end(), gradients.sources.begin(), gradients.sources.end());
     return all;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    TORCH_CHECK_NOT_IMPLEMENTED(
-        false,
-        "routed_attention: double backward (the gradient of its gradient) is not "
-        "supported; routed_attention_reference can be differentiated again");
+    TORCH_CHECK_NOT_IMPLEMENTED(false,
+                                "routed_attention: double backward (the gradient of its gradient) is not "
+                                "supported; routed_attention_reference can be differentiated again");
   }
 };
 
 class RoutedAttention : public torch::autograd::Function<RoutedAttention> {
  public:
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& query,
-                               at::TensorList sources, const Settings& settings) {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& query, at::TensorList sources,
+                               const Settings& settings) {
     at::AutoDispatchBelowADInplaceOrView below_autograd;
     Result result = call_forward({query, sources.vec(), settings.pairs, settings.options});
     variable_list saved = {query, result.output, result.logsumexp};
@@ -64,12 +62,11 @@ class RoutedAttention : public torch::autograd::Function<RoutedAttention> {
     auto& data = ctx->saved_data;
     const Settings settings{
         unflatten_pairs(data["routes"].toIntVector(), data["route_offsets"].toIntVector()),
-        {data["causal"].toBool(), data["scale"].toOptional<double>(),
-         data["first_key"].toOptional<at::Tensor>(), data["dropout_p"].toDouble(),
-         data["dropout_seed"].toInt()}};
+        {data["causal"].toBool(), data["scale"].toOptional<double>(), data["first_key"].toOptional<at::Tensor>(),
+         data["dropout_p"].toDouble(), data["dropout_seed"].toInt()}};
     const std::vector<at::Tensor> sources(saved.begin() + 3, saved.end());
-    Gradients gradients = call_backward({saved[0], sources, settings.pairs, settings.options},
-                                        {grads[0], saved[1], saved[2]});
+    Gradients gradients =
+        call_backward({saved[0], sources, settings.pairs, settings.options}, {grads[0], saved[1], saved[2]});
     variable_list all = {gradients.query};
     all.insert(all.end(), gradients.sources.begin(), gradients.sources.end());
     all.emplace_back();  // settings
@@ -78,15 +75,15 @@ class RoutedAttention : public torch::autograd::Function<RoutedAttention> {
 };
 
 Result autograd_forward(const Problem& problem) {
-  const variable_list result = RoutedAttention::apply(
-      problem.query, at::TensorList(problem.sources), Settings{problem.pairs, problem.options});
+  const variable_list result =
+      RoutedAttention::apply(problem.query, at::TensorList(problem.sources), Settings{problem.pairs, problem.options});
   return {result[0], result[1]};
 }
 
 Gradients autograd_backward(const Problem& problem, const BackwardInput& input) {
-  const variable_list all = BackwardOnce::apply(
-      input.grad_output, problem.query, at::TensorList(problem.sources),
-      at::TensorList({input.output, input.logsumexp}), Settings{problem.pairs, problem.options});
+  const variable_list all =
+      BackwardOnce::apply(input.grad_output, problem.query, at::TensorList(problem.sources),
+                          at::TensorList({input.output, input.logsumexp}), Settings{problem.pairs, problem.options});
   return {all[0], {all.begin() + 1, all.end()}};
 }
 

@@ -8,8 +8,7 @@
 
 namespace skipattn::attention {
 
-inline constexpr uint32_t kHashStart =
-    0x9e3779b9u;  ///< 2^32 / golden ratio; also spreads the key index
+inline constexpr uint32_t kHashStart = 0x9e3779b9u;  ///< 2^32 / golden ratio; also spreads the key index
 inline constexpr uint32_t kHashMultiply1 = 0x7feb352du;
 inline constexpr uint32_t kHashMultiply2 = 0x846ca68bu;
 

@@ -11,8 +11,7 @@ bool has_symbolic_sizes(const Problem& problem) {
   for (const at::Tensor& source : problem.sources) {
     if (symbolic(source)) return true;
   }
-  return symbolic(problem.query) ||
-         (problem.options.first_key && symbolic(*problem.options.first_key));
+  return symbolic(problem.query) || (problem.options.first_key && symbolic(*problem.options.first_key));
 }
 
 Result meta_forward(const Problem& problem) {

@@ -29,8 +29,8 @@ at::Tensor mix_bits_of(const at::Tensor& x) {
 /// What each query head of one KV head sees and weighs.
 struct HeadWeights {
   std::vector<at::Tensor> probabilities;  ///< per pair: [B, G, T, S], before dropout
-  std::vector<at::Tensor> factors;  ///< per pair: what dropout multiplies by; empty without dropout
-  at::Tensor logsumexp;             ///< [B, G, T]
+  std::vector<at::Tensor> factors;        ///< per pair: what dropout multiplies by; empty without dropout
+  at::Tensor logsumexp;                   ///< [B, G, T]
 
   at::Tensor weights(size_t pair) const {
     return factors.empty() ? probabilities[pair] : probabilities[pair] * factors[pair];
@@ -54,15 +54,12 @@ HeadWeights weigh(const Problem& problem, int64_t kv_head, const at::Tensor& vis
   const at::Tensor query = queries_of(problem, problem.query, kv_head);
   std::vector<at::Tensor> scores;
   for (const Pair& pair : pairs) {
-    const at::Tensor score =
-        at::matmul(query, keys_of(problem, pair).transpose(2, 3)) * problem.scale();
-    scores.push_back(
-        score.masked_fill(visible.logical_not(), -std::numeric_limits<double>::infinity()));
+    const at::Tensor score = at::matmul(query, keys_of(problem, pair).transpose(2, 3)) * problem.scale();
+    scores.push_back(score.masked_fill(visible.logical_not(), -std::numeric_limits<double>::infinity()));
   }
-  const at::Tensor all = at::cat(scores, -1);  // [B, G, T, pairs * S]
+  const at::Tensor all = at::cat(scores, -1);                                       // [B, G, T, pairs * S]
   const at::Tensor sees_nothing = visible.any(-1, /*keepdim=*/true).logical_not();  // [B, 1, T, 1]
-  const at::Tensor softmax =
-      at::softmax(all.masked_fill(sees_nothing, 0.0), -1).masked_fill(sees_nothing, 0.0);
+  const at::Tensor softmax = at::softmax(all.masked_fill(sees_nothing, 0.0), -1).masked_fill(sees_nothing, 0.0);
 
   HeadWeights result;
   result.probabilities = softmax.split(problem.keys(), -1);
@@ -75,31 +72,27 @@ HeadWeights weigh(const Problem& problem, int64_t kv_head, const at::Tensor& vis
 
 /// The gradients of one KV head, added into `gradients` (whose tensors are of the accumulating
 /// dtype).
-void add_head_gradients(const Problem& problem, const BackwardInput& input, int64_t kv_head,
-                        Gradients& gradients) {
+void add_head_gradients(const Problem& problem, const BackwardInput& input, int64_t kv_head, Gradients& gradients) {
   const auto& pairs = problem.pairs[kv_head];
   const HeadWeights weights = weigh(problem, kv_head, visible_keys(problem));
   const at::Tensor query = queries_of(problem, problem.query, kv_head);
   const at::Tensor grad = queries_of(problem, input.grad_output, kv_head);
   const at::Tensor output = queries_of(problem, input.output, kv_head);
   const at::ScalarType accumulate = problem.accumulate_dtype();
-  const at::Tensor row_sums =
-      (grad.to(accumulate) * output.to(accumulate)).sum(-1, /*keepdim=*/true);
+  const at::Tensor row_sums = (grad.to(accumulate) * output.to(accumulate)).sum(-1, /*keepdim=*/true);
   at::Tensor grad_query = queries_of(problem, gradients.query, kv_head);
   for (size_t i = 0; i < pairs.size(); ++i) {
     at::Tensor grad_weights = at::matmul(grad, values_of(problem, pairs[i]).transpose(2, 3));
     if (!weights.factors.empty()) grad_weights = grad_weights * weights.factors[i];
     const at::Tensor grad_scores =
-        (weights.probabilities[i] * (grad_weights - row_sums)).to(query.scalar_type()) *
-        problem.scale();
+        (weights.probabilities[i] * (grad_weights - row_sums)).to(query.scalar_type()) * problem.scale();
     grad_query.add_(at::matmul(grad_scores, keys_of(problem, pairs[i])));
     gradients.sources[pairs[i].key_tensor]
         .narrow(1, pairs[i].key_head, 1)
         .add_(at::matmul(grad_scores.transpose(2, 3), query).sum(1, /*keepdim=*/true, accumulate));
     gradients.sources[pairs[i].value_tensor]
         .narrow(1, pairs[i].value_head, 1)
-        .add_(at::matmul(weights.weights(i).transpose(2, 3), grad)
-                  .sum(1, /*keepdim=*/true, accumulate));
+        .add_(at::matmul(weights.weights(i).transpose(2, 3), grad).sum(1, /*keepdim=*/true, accumulate));
   }
 }
 
@@ -125,13 +118,11 @@ at::Tensor dropout_factors(const Problem& problem, int64_t kv_head, int64_t pair
   const auto seed = static_cast<uint64_t>(problem.options.dropout_seed);
   const int64_t group = problem.group_size();
   const at::Tensor batch = at::arange(problem.batch(), integers).view({-1, 1, 1, 1});
-  const at::Tensor head =
-      at::arange(kv_head * group, (kv_head + 1) * group, integers).view({1, -1, 1, 1});
+  const at::Tensor head = at::arange(kv_head * group, (kv_head + 1) * group, integers).view({1, -1, 1, 1});
   const at::Tensor query = at::arange(problem.queries(), integers).view({1, 1, -1, 1});
   const at::Tensor key = at::arange(problem.keys(), integers).view({1, 1, 1, -1});
 
-  at::Tensor hash =
-      at::full({1, 1, 1, 1}, static_cast<int64_t>((seed & kMask32) ^ kHashStart), integers);
+  at::Tensor hash = at::full({1, 1, 1, 1}, static_cast<int64_t>((seed & kMask32) ^ kHashStart), integers);
   hash = mix_bits_of(mix_bits_of(hash).bitwise_xor(static_cast<int64_t>(seed >> 32)));
   hash = mix_bits_of(hash.bitwise_xor(batch));
   hash = mix_bits_of(hash.bitwise_xor(head));
@@ -149,9 +140,8 @@ Result reference_forward(const Problem& problem) {
   for (int64_t kv_head = 0; kv_head < problem.kv_heads(); ++kv_head) {
     const auto& pairs = problem.pairs[kv_head];
     at::Tensor output = at::zeros_like(queries_of(problem, problem.query, kv_head));
-    at::Tensor logsumexp =
-        at::full(output.sizes().slice(0, 3), -std::numeric_limits<double>::infinity(),
-                 problem.query.options().dtype(problem.accumulate_dtype()));
+    at::Tensor logsumexp = at::full(output.sizes().slice(0, 3), -std::numeric_limits<double>::infinity(),
+                                    problem.query.options().dtype(problem.accumulate_dtype()));
     if (!pairs.empty() && problem.keys() > 0) {
       const HeadWeights weights = weigh(problem, kv_head, visible);
       logsumexp = weights.logsumexp;
@@ -169,14 +159,12 @@ Gradients reference_backward(const Problem& problem, const BackwardInput& input)
   check_problem(problem);
   check_backward_input(problem, input);
   const auto zeros = [&](const at::Tensor& like) {
-    return empty_heads_inner(like.sizes(), like.options().dtype(problem.accumulate_dtype()))
-        .zero_();
+    return empty_heads_inner(like.sizes(), like.options().dtype(problem.accumulate_dtype())).zero_();
   };
   Gradients gradients{zeros(problem.query), {}};
   for (const at::Tensor& source : problem.sources) gradients.sources.push_back(zeros(source));
   for (int64_t kv_head = 0; kv_head < problem.kv_heads(); ++kv_head) {
-    if (problem.keys() > 0 && !problem.pairs[kv_head].empty())
-      add_head_gradients(problem, input, kv_head, gradients);
+    if (problem.keys() > 0 && !problem.pairs[kv_head].empty()) add_head_gradients(problem, input, kv_head, gradients);
   }
   gradients.query = gradients.query.to(problem.query.scalar_type());
   for (at::Tensor& source : gradients.sources) source = source.to(problem.query.scalar_type());

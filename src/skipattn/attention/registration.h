@@ -22,11 +22,9 @@ Result call_forward(const Problem& problem);
 Gradients call_backward(const Problem& problem, const BackwardInput& input);
 
 template <ForwardFunction function>
-ForwardOutput forward_kernel(const at::Tensor& query, at::TensorList sources,
-                             at::IntArrayRef routes, at::IntArrayRef route_offsets, bool causal,
-                             std::optional<double> scale,
-                             const std::optional<at::Tensor>& first_key, double dropout_p,
-                             int64_t dropout_seed) {
+ForwardOutput forward_kernel(const at::Tensor& query, at::TensorList sources, at::IntArrayRef routes,
+                             at::IntArrayRef route_offsets, bool causal, std::optional<double> scale,
+                             const std::optional<at::Tensor>& first_key, double dropout_p, int64_t dropout_seed) {
   Result result = function({query,
                             sources.vec(),
                             unflatten_pairs(routes, route_offsets),
@@ -35,13 +33,10 @@ ForwardOutput forward_kernel(const at::Tensor& query, at::TensorList sources,
 }
 
 template <BackwardFunction function>
-BackwardOutput backward_kernel(const at::Tensor& grad_output, const at::Tensor& query,
-                               at::TensorList sources, const at::Tensor& output,
-                               const at::Tensor& logsumexp, at::IntArrayRef routes,
-                               at::IntArrayRef route_offsets, bool causal,
-                               std::optional<double> scale,
-                               const std::optional<at::Tensor>& first_key, double dropout_p,
-                               int64_t dropout_seed) {
+BackwardOutput backward_kernel(const at::Tensor& grad_output, const at::Tensor& query, at::TensorList sources,
+                               const at::Tensor& output, const at::Tensor& logsumexp, at::IntArrayRef routes,
+                               at::IntArrayRef route_offsets, bool causal, std::optional<double> scale,
+                               const std::optional<at::Tensor>& first_key, double dropout_p, int64_t dropout_seed) {
   Gradients gradients = function({query,
                                   sources.vec(),
                                   unflatten_pairs(routes, route_offsets),

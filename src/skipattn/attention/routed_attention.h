@@ -36,13 +36,12 @@ struct Pair {
 using HeadPairs = std::vector<std::vector<Pair>>;  // [Hkv][pairs]
 
 struct Options {
-  bool causal = true;           ///< query i (at position S - T + i) sees keys 0 … S - T + i
-  std::optional<double> scale;  ///< of the scores, above 0; empty: 1 / sqrt(d)
-  std::optional<at::Tensor>
-      first_key;             ///< int32 [B, T]: the earliest key each query may see (document start,
-                             ///< sliding window, left padding); empty: 0
-  double dropout_p = 0.0;    ///< probability of dropping an attention weight, [0, 1)
-  int64_t dropout_seed = 0;  ///< the weights dropped depend on this seed and their place alone
+  bool causal = true;                   ///< query i (at position S - T + i) sees keys 0 … S - T + i
+  std::optional<double> scale;          ///< of the scores, above 0; empty: 1 / sqrt(d)
+  std::optional<at::Tensor> first_key;  ///< int32 [B, T]: the earliest key each query may see (document start,
+                                        ///< sliding window, left padding); empty: 0
+  double dropout_p = 0.0;               ///< probability of dropping an attention weight, [0, 1)
+  int64_t dropout_seed = 0;             ///< the weights dropped depend on this seed and their place alone
 };
 
 struct Result {
@@ -58,13 +57,12 @@ struct Result {
 /// output.transpose(1, 2).flatten(2) is a view; gradients of the query and of the sources are laid
 /// out in the same way. No gradient flows through logsumexp. Throws c10::Error whose message names
 /// the argument, its value and what would be right.
-Result routed_attention(const at::Tensor& query, const std::vector<at::Tensor>& sources,
-                        const HeadPairs& pairs, const Options& options);
+Result routed_attention(const at::Tensor& query, const std::vector<at::Tensor>& sources, const HeadPairs& pairs,
+                        const Options& options);
 
 struct Gradients {
-  at::Tensor query;  ///< [B, H, T, d]
-  std::vector<at::Tensor>
-      sources;  ///< one per source, of its shape; heads that no pair reads have zeros
+  at::Tensor query;                 ///< [B, H, T, d]
+  std::vector<at::Tensor> sources;  ///< one per source, of its shape; heads that no pair reads have zeros
 };
 
 /// The gradients of sum(output * grad_output), for blocks whose backward is written by hand

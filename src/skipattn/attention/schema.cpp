@@ -7,36 +7,30 @@
 
 namespace skipattn::attention {
 
-using ForwardSchema = ForwardOutput(const at::Tensor&, at::TensorList, at::IntArrayRef,
-                                    at::IntArrayRef, bool, std::optional<double>,
-                                    const std::optional<at::Tensor>&, double, int64_t);
-using BackwardSchema = BackwardOutput(const at::Tensor&, const at::Tensor&, at::TensorList,
-                                      const at::Tensor&, const at::Tensor&, at::IntArrayRef,
-                                      at::IntArrayRef, bool, std::optional<double>,
+using ForwardSchema = ForwardOutput(const at::Tensor&, at::TensorList, at::IntArrayRef, at::IntArrayRef, bool,
+                                    std::optional<double>, const std::optional<at::Tensor>&, double, int64_t);
+using BackwardSchema = BackwardOutput(const at::Tensor&, const at::Tensor&, at::TensorList, const at::Tensor&,
+                                      const at::Tensor&, at::IntArrayRef, at::IntArrayRef, bool, std::optional<double>,
                                       const std::optional<at::Tensor>&, double, int64_t);
 
 Result call_forward(const Problem& problem) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("skipattn::routed_attention", "")
-                             .typed<ForwardSchema>();
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("skipattn::routed_attention", "").typed<ForwardSchema>();
   const FlatRoutes flat = flatten_pairs(problem.pairs);
   const Options& options = problem.options;
-  auto [output, logsumexp] =
-      op.call(problem.query, problem.sources, flat.routes, flat.offsets, options.causal,
-              options.scale, options.first_key, options.dropout_p, options.dropout_seed);
+  auto [output, logsumexp] = op.call(problem.query, problem.sources, flat.routes, flat.offsets, options.causal,
+                                     options.scale, options.first_key, options.dropout_p, options.dropout_seed);
   return {output, logsumexp};
 }
 
 Gradients call_backward(const Problem& problem, const BackwardInput& input) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("skipattn::routed_attention_backward", "")
-                             .typed<BackwardSchema>();
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("skipattn::routed_attention_backward", "").typed<BackwardSchema>();
   const FlatRoutes flat = flatten_pairs(problem.pairs);
   const Options& options = problem.options;
   auto [query, sources] =
-      op.call(input.grad_output, problem.query, problem.sources, input.output, input.logsumexp,
-              flat.routes, flat.offsets, options.causal, options.scale, options.first_key,
-              options.dropout_p, options.dropout_seed);
+      op.call(input.grad_output, problem.query, problem.sources, input.output, input.logsumexp, flat.routes,
+              flat.offsets, options.causal, options.scale, options.first_key, options.dropout_p, options.dropout_seed);
   return {query, sources};
 }
 

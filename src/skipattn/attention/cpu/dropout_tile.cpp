@@ -18,8 +18,7 @@ struct FoldedTile {
 
   /// [b, n * G, rows, x] -> [b, n, G * rows, x]
   at::Tensor fold(const at::Tensor& tensor) const {
-    return tensor.to(dtype).reshape(
-        {tensor.size(0), tile.key.size(1), tile.group * tensor.size(2), -1});
+    return tensor.to(dtype).reshape({tensor.size(0), tile.key.size(1), tile.group * tensor.size(2), -1});
   }
   /// The way back.
   at::Tensor unfold(const at::Tensor& tensor) const {
@@ -28,8 +27,7 @@ struct FoldedTile {
 
   /// Masked scores [b, n * G, rows, keys].
   at::Tensor scores() const {
-    at::Tensor scores =
-        unfold(at::matmul(fold(tile.query), tile.key.to(dtype).transpose(2, 3))).mul_(tile.scale);
+    at::Tensor scores = unfold(at::matmul(fold(tile.query), tile.key.to(dtype).transpose(2, 3))).mul_(tile.scale);
     if (tile.mask == Mask::kExplicit) scores.add_(tile.bias);
     if (tile.mask == Mask::kCausal) {
       const int64_t size = scores.size(3);
@@ -94,13 +92,11 @@ TileGradients dropout_backward(const Tile& tile, const TileBackwardInput& input)
   const at::Tensor grad_value = at::matmul(folded.fold(weights).transpose(2, 3), grad_output);
 
   at::Tensor grad_weights =
-      folded.unfold(at::matmul(grad_output, tile.value.to(folded.dtype).transpose(2, 3)))
-          .contiguous();
+      folded.unfold(at::matmul(grad_output, tile.value.to(folded.dtype).transpose(2, 3))).contiguous();
   folded.drop(grad_weights);
-  const at::Tensor row_sums = (input.grad_output.to(folded.dtype) * input.output.to(folded.dtype))
-                                  .sum(-1, /*keepdim=*/true);
-  const at::Tensor grad_scores =
-      folded.fold(grad_weights.sub_(row_sums).mul_(probabilities).mul_(tile.scale));
+  const at::Tensor row_sums =
+      (input.grad_output.to(folded.dtype) * input.output.to(folded.dtype)).sum(-1, /*keepdim=*/true);
+  const at::Tensor grad_scores = folded.fold(grad_weights.sub_(row_sums).mul_(probabilities).mul_(tile.scale));
   return {folded.unfold(at::matmul(grad_scores, tile.key.to(folded.dtype))),
           at::matmul(grad_scores.transpose(2, 3), folded.fold(tile.query)), grad_value};
 }

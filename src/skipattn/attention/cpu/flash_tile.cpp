@@ -18,8 +18,7 @@ at::Tensor with_plain_rows(const at::Tensor& tensor) {
 /// Splits tensors of a tile into those of the calls.
 class Calls {
  public:
-  explicit Calls(const Tile& tile)
-      : batch_(tile.key.size(0)), kv_heads_(tile.key.size(1)), group_(tile.group) {}
+  explicit Calls(const Tile& tile) : batch_(tile.key.size(0)), kv_heads_(tile.key.size(1)), group_(tile.group) {}
 
   int64_t count() const { return group_ == 1 ? 1 : by_head() ? kv_heads_ : batch_; }
 
@@ -64,8 +63,8 @@ TileResult flash_forward(const Tile& tile) {
   TileResult result;
   for (int64_t call = 0; call < calls.count(); ++call) {
     auto [output, logsumexp] = at::_scaled_dot_product_flash_attention_for_cpu(
-        calls.queries(query, call), calls.keys(key, call), calls.keys(value, call), 0.0, causal,
-        bias_of(tile), tile.scale);
+        calls.queries(query, call), calls.keys(key, call), calls.keys(value, call), 0.0, causal, bias_of(tile),
+        tile.scale);
     if (calls.count() == 1 && tile.group == 1) return {output, logsumexp};
     if (call == 0) {
       result.output = at::empty(query.sizes(), query.options());
@@ -85,11 +84,10 @@ TileGradients flash_backward(const Tile& tile, const TileBackwardInput& input) {
   const auto sums = query.options().dtype(input.logsumexp.scalar_type());
   TileGradients result;
   for (int64_t call = 0; call < calls.count(); ++call) {
-    auto [grad_query, grad_key, grad_value] =
-        at::_scaled_dot_product_flash_attention_for_cpu_backward(
-            calls.queries(input.grad_output, call), calls.queries(query, call),
-            calls.keys(key, call), calls.keys(value, call), calls.queries(output, call),
-            calls.queries(input.logsumexp, call), 0.0, causal, bias_of(tile), tile.scale);
+    auto [grad_query, grad_key, grad_value] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
+        calls.queries(input.grad_output, call), calls.queries(query, call), calls.keys(key, call),
+        calls.keys(value, call), calls.queries(output, call), calls.queries(input.logsumexp, call), 0.0, causal,
+        bias_of(tile), tile.scale);
     if (tile.group == 1) return {grad_query, grad_key, grad_value};
     if (call == 0) {
       result.query = at::empty(query.sizes(), query.options());
@@ -97,10 +95,8 @@ TileGradients flash_backward(const Tile& tile, const TileBackwardInput& input) {
       result.value = at::empty(value.sizes(), sums);
     }
     calls.queries(result.query, call).copy_(grad_query);
-    calls.own_keys(result.key, call)
-        .copy_(grad_key.sum(1, /*keepdim=*/true, sums.dtype().toScalarType()));
-    calls.own_keys(result.value, call)
-        .copy_(grad_value.sum(1, /*keepdim=*/true, sums.dtype().toScalarType()));
+    calls.own_keys(result.key, call).copy_(grad_key.sum(1, /*keepdim=*/true, sums.dtype().toScalarType()));
+    calls.own_keys(result.value, call).copy_(grad_value.sum(1, /*keepdim=*/true, sums.dtype().toScalarType()));
   }
   return result;
 }

@@ -7,11 +7,10 @@ namespace {
 
 bool continues(const HeadRun& run, const std::vector<Pair>& next) {
   const int64_t step = run.head_count;
-  return std::equal(run.pairs.begin(), run.pairs.end(), next.begin(), next.end(),
-                    [&](const Pair& a, const Pair& b) {
-                      return a.key_tensor == b.key_tensor && a.value_tensor == b.value_tensor &&
-                             a.key_head + step == b.key_head && a.value_head + step == b.value_head;
-                    });
+  return std::equal(run.pairs.begin(), run.pairs.end(), next.begin(), next.end(), [&](const Pair& a, const Pair& b) {
+    return a.key_tensor == b.key_tensor && a.value_tensor == b.value_tensor && a.key_head + step == b.key_head &&
+           a.value_head + step == b.value_head;
+  });
 }
 
 }  // namespace

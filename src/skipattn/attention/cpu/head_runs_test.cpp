@@ -22,19 +22,14 @@ TEST(HeadRuns, NeighboursOfOneTensorAreOneRun) {
 }
 
 TEST(HeadRuns, AnyDifferenceEndsTheRun) {
-  EXPECT_EQ(lengths({{{0, 0, 1, 0}}, {{2, 1, 1, 1}}}),
-            (std::vector<int64_t>{1, 1}));  // other key tensor
-  EXPECT_EQ(lengths({{{0, 0, 1, 0}}, {{0, 1, 3, 1}}}),
-            (std::vector<int64_t>{1, 1}));  // other value tensor
-  EXPECT_EQ(lengths({{{0, 0, 1, 0}}, {{0, 0, 1, 1}}}),
-            (std::vector<int64_t>{1, 1}));  // the same key head again
-  EXPECT_EQ(lengths({{{0, 0, 1, 0}}, {{0, 1, 1, 2}}}),
-            (std::vector<int64_t>{1, 1}));  // a value head left out
+  EXPECT_EQ(lengths({{{0, 0, 1, 0}}, {{2, 1, 1, 1}}}), (std::vector<int64_t>{1, 1}));  // other key tensor
+  EXPECT_EQ(lengths({{{0, 0, 1, 0}}, {{0, 1, 3, 1}}}), (std::vector<int64_t>{1, 1}));  // other value tensor
+  EXPECT_EQ(lengths({{{0, 0, 1, 0}}, {{0, 0, 1, 1}}}), (std::vector<int64_t>{1, 1}));  // the same key head again
+  EXPECT_EQ(lengths({{{0, 0, 1, 0}}, {{0, 1, 1, 2}}}), (std::vector<int64_t>{1, 1}));  // a value head left out
 }
 
 TEST(HeadRuns, JointPairsRunTogether) {
-  const std::vector<Pair> first = {{0, 0, 1, 0}, {2, 4, 3, 4}},
-                          second = {{0, 1, 1, 1}, {2, 5, 3, 5}};
+  const std::vector<Pair> first = {{0, 0, 1, 0}, {2, 4, 3, 4}}, second = {{0, 1, 1, 1}, {2, 5, 3, 5}};
   EXPECT_EQ(lengths({first, second}), (std::vector<int64_t>{2}));
   EXPECT_EQ(lengths({first, {second[0]}}), (std::vector<int64_t>{1, 1}));
   EXPECT_EQ(find_head_runs({first, second})[0].pairs.size(), 2);

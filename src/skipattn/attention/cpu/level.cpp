@@ -12,8 +12,7 @@ Level choose_level() {
   if (forced == nullptr || *forced == '\0') return Level::kTorch;
   const std::string_view name = forced;
   if (name == "reference") return Level::kReference;
-  TORCH_CHECK_VALUE(name == "torch", "SKIPATTN_ATTENTION must be 'reference' or 'torch', got '",
-                    name, "'");
+  TORCH_CHECK_VALUE(name == "torch", "SKIPATTN_ATTENTION must be 'reference' or 'torch', got '", name, "'");
   return Level::kTorch;
 }
 

@@ -18,11 +18,10 @@ struct Tile {
   int64_t group = 1;   ///< G, query heads of one KV head
   double scale = 1.0;  ///< of the scores
   Mask mask = Mask::kNone;
-  at::Tensor bias;  ///< for Mask::kExplicit: [1, 1, rows, keys], 0 or -inf, fp64 for fp64 queries,
-                    ///< else fp32
-  double dropout_p = 0;  ///< [0, 1)
-  WeightRow
-      origin;  ///< the place of the tile's first batch element, query head and query; its pair
+  at::Tensor bias;        ///< for Mask::kExplicit: [1, 1, rows, keys], 0 or -inf, fp64 for fp64 queries,
+                          ///< else fp32
+  double dropout_p = 0;   ///< [0, 1)
+  WeightRow origin;       ///< the place of the tile's first batch element, query head and query; its pair
   int64_t first_key = 0;  ///< the index of the tile's first key
 };
 

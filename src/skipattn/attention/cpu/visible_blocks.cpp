@@ -29,8 +29,7 @@ std::vector<Run> find_runs(const Visibility& visibility, int64_t batch) {
 /// Collects the blocks of one span of batch elements.
 class BlockBuilder {
  public:
-  BlockBuilder(const Visibility& visibility, const BlockLimits& limits,
-               std::vector<QueryBlock>& blocks)
+  BlockBuilder(const Visibility& visibility, const BlockLimits& limits, std::vector<QueryBlock>& blocks)
       : visibility_(visibility), limits_(limits), blocks_(blocks) {}
 
   void build(int64_t batch_begin, int64_t batch_end) {
@@ -54,9 +53,7 @@ class BlockBuilder {
   }
 
  private:
-  bool is_short(const Run& run) const {
-    return run.sees && run.end - run.begin < limits_.unmasked_rows;
-  }
+  bool is_short(const Run& run) const { return run.sees && run.end - run.begin < limits_.unmasked_rows; }
 
   void add(int64_t begin, int64_t end, std::vector<KeyRange> ranges) {
     blocks_.push_back({batch_begin_, batch_end_, begin, end, std::move(ranges)});
@@ -119,8 +116,7 @@ int64_t Visibility::end(int64_t query) const {
   return causal ? std::max<int64_t>(0, keys - queries + query + 1) : keys;
 }
 
-std::vector<QueryBlock> find_visible_blocks(const Visibility& visibility,
-                                            const BlockLimits& limits) {
+std::vector<QueryBlock> find_visible_blocks(const Visibility& visibility, const BlockLimits& limits) {
   std::vector<QueryBlock> blocks;
   BlockBuilder builder(visibility, limits, blocks);
   if (same_for_all_batches(visibility)) {

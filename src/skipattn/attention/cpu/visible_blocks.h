@@ -50,12 +50,11 @@ struct Visibility {
 
 struct BlockLimits {
   int64_t rows = std::numeric_limits<int64_t>::max();  ///< queries a block with keys may have
-  int64_t masked_rows = 256;   ///< queries that a block with an explicit mask may have
+  int64_t masked_rows = 256;                           ///< queries that a block with an explicit mask may have
   int64_t unmasked_rows = 64;  ///< queries with one first_key that are worth a block without a mask
 };
 
 /// Blocks in which every (batch element, query) is exactly once.
-std::vector<QueryBlock> find_visible_blocks(const Visibility& visibility,
-                                            const BlockLimits& limits);
+std::vector<QueryBlock> find_visible_blocks(const Visibility& visibility, const BlockLimits& limits);
 
 }  // namespace skipattn::attention::cpu

@@ -25,8 +25,7 @@ Coverage cover(const Visibility& v, const std::vector<QueryBlock>& blocks, int64
         for (int64_t key = range.begin; key < range.end; ++key) {
           bool sees = true;
           if (range.mask == Mask::kCausal) sees = key - range.begin <= query - block.begin;
-          if (range.mask == Mask::kExplicit)
-            sees = key >= v.first(batch, query) && key < v.end(query);
+          if (range.mask == Mask::kExplicit) sees = key >= v.first(batch, query) && key < v.end(query);
           result.keys[query * v.keys + key] += sees;
           seen += sees;
         }
@@ -61,8 +60,7 @@ void expect_exact(const Visibility& v, const BlockLimits& limits) {
       ASSERT_EQ(coverage.queries[query], 1) << "query " << query;
       for (int64_t key = 0; key < v.keys; ++key) {
         const bool visible = key >= v.first(batch, query) && key < v.end(query);
-        ASSERT_EQ(coverage.keys[query * v.keys + key], visible)
-            << "query " << query << " key " << key;
+        ASSERT_EQ(coverage.keys[query * v.keys + key], visible) << "query " << query << " key " << key;
       }
     }
   }
@@ -70,16 +68,12 @@ void expect_exact(const Visibility& v, const BlockLimits& limits) {
 
 TEST(VisibleBlocks, NoFirstKeyNeedsNoMask) {
   const KeyRange square{0, 9, Mask::kCausal};
-  EXPECT_EQ(find_visible_blocks({2, 9, 9, true, nullptr}, {}),
-            (std::vector<QueryBlock>{{0, 2, 0, 9, {square}}}));
+  EXPECT_EQ(find_visible_blocks({2, 9, 9, true, nullptr}, {}), (std::vector<QueryBlock>{{0, 2, 0, 9, {square}}}));
   const std::vector<KeyRange> after_cache = {{0, 5, Mask::kNone}, {5, 9, Mask::kCausal}};
-  EXPECT_EQ(find_visible_blocks({2, 4, 9, true, nullptr}, {}),
-            (std::vector<QueryBlock>{{0, 2, 0, 4, after_cache}}));
+  EXPECT_EQ(find_visible_blocks({2, 4, 9, true, nullptr}, {}), (std::vector<QueryBlock>{{0, 2, 0, 4, after_cache}}));
   const KeyRange all{0, 9, Mask::kNone};
-  EXPECT_EQ(find_visible_blocks({2, 4, 9, false, nullptr}, {}),
-            (std::vector<QueryBlock>{{0, 2, 0, 4, {all}}}));
-  EXPECT_EQ(find_visible_blocks({2, 1, 9, true, nullptr}, {}),
-            (std::vector<QueryBlock>{{0, 2, 0, 1, {all}}}));
+  EXPECT_EQ(find_visible_blocks({2, 4, 9, false, nullptr}, {}), (std::vector<QueryBlock>{{0, 2, 0, 4, {all}}}));
+  EXPECT_EQ(find_visible_blocks({2, 1, 9, true, nullptr}, {}), (std::vector<QueryBlock>{{0, 2, 0, 1, {all}}}));
 }
 
 TEST(VisibleBlocks, LongDocumentsNeedNoMask) {
@@ -109,8 +103,7 @@ TEST(VisibleBlocks, PaddingAndWindowsSkipWhatNobodySees) {
 TEST(VisibleBlocks, EveryVisibleKeyExactlyOnce) {
   Random random(3);
   for (int turn = 0; turn < 200; ++turn) {
-    const auto queries = static_cast<int64_t>(1 + random.below(90)),
-               keys = static_cast<int64_t>(random.below(120));
+    const auto queries = static_cast<int64_t>(1 + random.below(90)), keys = static_cast<int64_t>(random.below(120));
     const auto batch = static_cast<int64_t>(1 + random.below(3));
     std::vector<int32_t> first(batch * queries);
     int32_t value = -3;
@@ -118,8 +111,7 @@ TEST(VisibleBlocks, EveryVisibleKeyExactlyOnce) {
       if (random.below(12) == 0) value = static_cast<int32_t>(random.below(130)) - 5;
       item = value;
     }
-    const BlockLimits limits{
-        .rows = turn % 3 == 0 ? 16 : 1000, .masked_rows = 20, .unmasked_rows = 10};
+    const BlockLimits limits{.rows = turn % 3 == 0 ? 16 : 1000, .masked_rows = 20, .unmasked_rows = 10};
     const int32_t* data = turn % 5 == 0 ? nullptr : first.data();
     expect_exact({batch, queries, keys, turn % 2 == 0, data}, limits);
   }
