@@ -44,11 +44,11 @@ tokenizer::Tokenizer trained_tokenizer(const TokenizeArguments& arguments, uint6
     throw InputError("[tokenize] --train-bpe reads its input twice, which standard input cannot do; write it to a file first");
   data::DocumentReader reader(arguments.inputs, reading(arguments));
   tokenizer::PretokenCounter counter;
-  bool skip = false;
+  data::HoldOut hold_out(arguments.inputs, seed, arguments.val);
   for (data::DocumentPiece piece; reader.next(piece);) {
     if (stop_requested()) throw Stopped("stopped while counting words; nothing was written");
-    if (piece.begins) skip = arguments.val > 0 && data::held_out(piece.text, seed, arguments.val);
-    if (!skip) counter.add(piece.text);
+    for (const data::PlacedPiece& placed : hold_out.place(std::move(piece)))
+      if (!placed.held_out) counter.add(placed.piece.text);
     report(progress, {.task = "count words",
                       .done = static_cast<double>(reader.file_bytes_read()),
                       .total = static_cast<double>(reader.file_bytes_total()),
@@ -122,7 +122,7 @@ void add_tokenize_command(CLI::App& app, Action& chosen) {
   command->add_option("--train-bpe", options->train_bpe, "train a byte-level BPE vocabulary of this size")
       ->check(CLI::Range(257, 1000000));
   command->add_option("--out", options->out, "token file to write, X.bin")->required();
-  command->add_option("--val", options->val, "share of the documents held out for validation")->check(CLI::Range(0.0, 0.99));
+  command->add_option("--val", options->val, "share of the documents (of a single text file: its end) held out for validation")->check(CLI::Range(0.0, 0.99));
   command->add_option("--val-out", options->val_out, "where they go; default: the name of --out with train turned to val");
   command->add_option("--text-key", options->text_key, "the key of a JSONL line that holds the text")->capture_default_str();
   command->add_option("--include", options->include, "in folders, only names that match this glob; may be repeated")

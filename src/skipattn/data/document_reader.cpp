@@ -18,17 +18,17 @@ namespace fs = std::filesystem;
 constexpr uint64_t kProbeBytes = 64 << 10;  // how much of a file is looked at to tell text from binary
 constexpr uint64_t kReadBytes = 1 << 20;
 
-bool named_jsonl(fs::path path) {
-  for (const char* packed : {".gz", ".zst", ".xz"})
-    if (path.extension() == packed) path = path.stem();
-  return path.extension() == ".jsonl" || path.extension() == ".ndjson";
-}
-
 bool hidden(const fs::path& path) {
   return path.filename().string().starts_with('.');
 }
 
 }  // namespace
+
+bool named_jsonl(fs::path path) {
+  for (const char* packed : {".gz", ".zst", ".xz"})
+    if (path.extension() == packed) path = path.stem();
+  return path.extension() == ".jsonl" || path.extension() == ".ndjson";
+}
 
 DocumentReader::DocumentReader(const std::vector<std::string>& inputs, const DocumentReaderOptions& options)
     : options_(options) {

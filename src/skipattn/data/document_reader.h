@@ -41,6 +41,9 @@ struct DocumentPiece {
   bool ends = true;    ///< the last one
 };
 
+/// True for x.jsonl and x.ndjson, packed ones too.
+bool named_jsonl(std::filesystem::path path);
+
 class DocumentReader {
  public:
   /// Lists the inputs. Throws InputError naming every path that is not there, is a folder without

@@ -1,8 +1,5 @@
 #include "skipattn/data/tokenize_corpus.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <chrono>
 #include <future>
 #include <optional>
@@ -17,13 +14,15 @@ namespace skipattn::data {
 
 namespace {
 
-using PieceBatch = std::vector<DocumentPiece>;
+using PieceBatch = std::vector<PlacedPiece>;
 
-PieceBatch read_batch(DocumentReader& reader, uint64_t bytes) {
+PieceBatch read_batch(DocumentReader& reader, HoldOut& hold_out, uint64_t bytes) {
   PieceBatch batch;
   DocumentPiece piece;
-  for (uint64_t held = 0; held < bytes && reader.next(piece); held += batch.back().text.size())
-    batch.push_back(std::move(piece));
+  for (uint64_t held = 0; held < bytes && reader.next(piece);) {
+    held += piece.text.size();
+    for (PlacedPiece& part : hold_out.place(std::move(piece))) batch.push_back(std::move(part));
+  }
   return batch;
 }
 
@@ -35,10 +34,10 @@ class SplitWriter {
     if (options.val_fraction > 0) val_.emplace(options.val, meaning);
   }
 
-  void add(const DocumentPiece& piece, const std::vector<uint32_t>& ids) {
+  void add(const PlacedPiece& placed, const std::vector<uint32_t>& ids) {
+    const DocumentPiece& piece = placed.piece;
     if (piece.begins) {
-      const bool out = val_ && held_out(piece.text, options_.seed, options_.val_fraction);
-      target_ = out ? &*val_ : &train_;
+      target_ = placed.held_out ? &*val_ : &train_;
       bytes_ = 0;
     }
     bytes_ += piece.text.size();
@@ -74,7 +73,7 @@ class SplitWriter {
 
 std::vector<std::vector<uint32_t>> encode(const tokenizer::Tokenizer& tokenizer, const PieceBatch& batch, int threads) {
   std::vector<std::string_view> texts;
-  for (const DocumentPiece& piece : batch) texts.push_back(piece.text);
+  for (const PlacedPiece& placed : batch) texts.push_back(placed.piece.text);
   return tokenizer::encode_batch(tokenizer, texts, threads);
 }
 
@@ -91,16 +90,12 @@ std::filesystem::path validation_path(const std::filesystem::path& train) {
   return train.parent_path() / (stem + train.extension().string());
 }
 
-bool held_out(std::string_view text, uint64_t seed, double fraction) {
-  const uint64_t hash = ::XXH3_64bits_withSeed(text.data(), text.size(), seed);
-  return static_cast<double>(hash >> 11) * 0x1.0p-53 < fraction;
-}
-
 TokenizeResult tokenize_corpus(const TokenizeOptions& options, const tokenizer::Tokenizer& tokenizer,
                                const ProgressSink& progress) {
   if (!(options.val_fraction >= 0 && options.val_fraction < 1))
     throw InputError("the share of documents held out must be from 0 to below 1, it is {}", options.val_fraction);
   DocumentReader reader(options.inputs, options.reading);
+  HoldOut hold_out(options.inputs, options.seed, options.val_fraction);
   TokenMeaning meaning{tokenizer.vocab_size(), tokenizer.hash(), std::nullopt};
   if (tokenizer.end_of_text()) meaning.end_of_text = *tokenizer.end_of_text();
   SplitWriter writer(options, meaning);
@@ -113,11 +108,11 @@ TokenizeResult tokenize_corpus(const TokenizeOptions& options, const tokenizer::
     const auto total = static_cast<double>(reader.file_bytes_total());
     report(progress, {"tokenize", static_cast<double>(done), total, "bytes", detail, finished});
   };
-  PieceBatch batch = read_batch(reader, options.batch_bytes);
+  PieceBatch batch = read_batch(reader, hold_out, options.batch_bytes);
   while (!batch.empty()) {
     if (stop_requested()) throw Stopped("tokenize was stopped; nothing was written");
     const uint64_t done = reader.file_bytes_read();
-    auto next = std::async(std::launch::async, [&] { return read_batch(reader, options.batch_bytes); });
+    auto next = std::async(std::launch::async, [&] { return read_batch(reader, hold_out, options.batch_bytes); });
     const auto ids = encode(tokenizer, batch, options.threads);
     for (size_t i = 0; i < batch.size(); ++i) writer.add(batch[i], ids[i]);
     tell(done, false);

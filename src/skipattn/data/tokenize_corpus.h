@@ -13,6 +13,7 @@
 
 #include "skipattn/core/progress.h"
 #include "skipattn/data/document_reader.h"
+#include "skipattn/data/hold_out.h"
 #include "skipattn/data/token_format.h"
 #include "skipattn/tokenizer/tokenizer.h"
 
@@ -23,7 +24,7 @@ struct TokenizeOptions {
   DocumentReaderOptions reading = {};
   std::filesystem::path train = {};  ///< X.bin to write; its folder must exist
   std::filesystem::path val = {};    ///< where the held-out documents go; used when val_fraction > 0
-  double val_fraction = 0;           ///< 0..1 (below 1): share of the documents held out
+  double val_fraction = 0;           ///< 0..1 (below 1): share of the documents held out (hold_out.h)
   uint64_t seed = 0;                 ///< of the choice of documents held out
   int threads = 0;                   ///< 0: all processors
   uint64_t batch_bytes = 16 << 20;   ///< text tokenized at a time
@@ -38,11 +39,6 @@ struct TokenizeResult {
 /// "X.bin" -> "X-val.bin", and a name that says train -> the same name that says val ("train.bin"
 /// -> "val.bin").
 std::filesystem::path validation_path(const std::filesystem::path& train);
-
-/// Whether a document goes to the held-out file: decided by a hash of its text and the seed, so
-/// that it does not depend on the names, the order or the number of the other documents, and equal
-/// documents never land on both sides. Of a document that comes in pieces, the first piece decides.
-bool held_out(std::string_view text, uint64_t seed, double fraction);
 
 /// Tokenizes. Throws InputError as DocumentReader does, when there is no text at all, or when one
 /// side of the split stays empty; RunError when the disk does not take it; Stopped when asked to.
