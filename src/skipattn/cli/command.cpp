@@ -23,15 +23,21 @@ CLI::App* add_command(CLI::App& app, Action& chosen, const std::string& name, co
   command->add_flag("--json", common.json, "print one JSON object and nothing else on standard output")->group(group);
   command->add_flag("--quiet", common.quiet, "no progress on standard error")->group(group);
   command->add_option("--seed", common.seed, "seed of everything random")->group(group);
-  command->add_option("--threads", common.threads, "threads; 0: all processors")->check(CLI::NonNegativeNumber)->group(group);
-  command->add_option("--device", common.device, "cpu, cuda or auto")->check(CLI::IsMember({"cpu", "cuda", "auto"}))->group(group);
+  command->add_option("--threads", common.threads, "threads; 0: all processors")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  command->add_option("--device", common.device, "cpu, cuda or auto")
+      ->check(CLI::IsMember({"cpu", "cuda", "auto"}))
+      ->group(group);
   command->add_option("--dtype", common.dtype, "fp32, bf16 or auto: what is native and fast here")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->group(group);
   command->add_option("--cache-dtype", common.cache_dtype, "of the KV cache: bf16, fp32 or int8")
       ->check(CLI::IsMember({"bf16", "fp32", "int8"}))
       ->group(group);
-  command->add_option("--weights", common.weights, "of the weights when generating: bf16, int8 or fp32; default: as --dtype")
+  command
+      ->add_option("--weights", common.weights,
+                   "of the weights when generating: bf16, int8 or fp32; default: as --dtype")
       ->check(CLI::IsMember({"bf16", "int8", "fp32"}))
       ->group(group);
   command->callback([&chosen, run = std::move(run)] { chosen = run; });
@@ -48,7 +54,9 @@ void print_result(const CommonOptions& common, const nlohmann::ordered_json& jso
   std::cout << std::flush;
 }
 
-bool wants_color() { return isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr; }
+bool wants_color() {
+  return isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+}
 
 nlohmann::ordered_json finite_or_null(double value) {
   return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();

@@ -40,8 +40,8 @@ void print_dry_run(const CompareOptions& options, const experiments::Experiment&
                     {"tokens", run.tokens},
                     {"parameters", run.parameters}});
     if (!run.finished) tokens += run.tokens;
-    text += fmt::format("  {} seed {}: {} tokens, {} parameters{}\n", run.variant->name, run.seed, short_count(run.tokens),
-                        short_count(run.parameters), run.finished ? ", finished" : "");
+    text += fmt::format("  {} seed {}: {} tokens, {} parameters{}\n", run.variant->name, run.seed,
+                        short_count(run.tokens), short_count(run.parameters), run.finished ? ", finished" : "");
   }
   text = fmt::format("{} runs, {} tokens to train on\n", list.size(), short_count(tokens)) + text;
   print_result(options, {{"runs", list}, {"tokens", tokens}}, text);
@@ -53,16 +53,19 @@ void run_compare(CompareOptions options) {
   experiments::Experiment experiment = experiments::read_experiment(options.experiment);
   options.apply_to(experiment.base);
   if (options.dry_run) return print_dry_run(options, experiment);
-  const experiments::Shard shard = options.shard.empty() ? experiments::Shard{} : experiments::parse_shard(options.shard);
+  const experiments::Shard shard =
+      options.shard.empty() ? experiments::Shard{} : experiments::parse_shard(options.shard);
   if (!options.collect) experiments::do_runs(experiment, options.out, shard, progress_view(options));
 
   experiments::ReportData data = experiments::collect(experiment, options.out, options.cache_dtype);
   data.command = fmt::format("skipattn compare --config {} --out {}", options.config, options.out);
   const fs::path report = fs::path(options.out) / "report.html";
-  if (!fs::is_directory(options.out)) throw InputError("[compare] --out '{}': there is nothing to collect", options.out);
+  if (!fs::is_directory(options.out))
+    throw InputError("[compare] --out '{}': there is nothing to collect", options.out);
   io::write_file_atomically(report, experiments::render_report(data));
   nlohmann::ordered_json variants = nlohmann::ordered_json::array();
-  for (const experiments::ReportVariant& variant : data.variants) variants.push_back(nlohmann::ordered_json(experiments::variant_json(variant)));
+  for (const experiments::ReportVariant& variant : data.variants)
+    variants.push_back(nlohmann::ordered_json(experiments::variant_json(variant)));
   print_result(options, {{"variants", variants}, {"report", report.string()}},
                experiments::comparison_table(data, wants_color()) + "\nreport: " + report.string() + "\n");
 }
@@ -75,18 +78,24 @@ void add_compare_command(CLI::App& app, Action& chosen) {
       add_command(app, chosen, "compare", "Train variants under several seeds and compare them",
                   "  skipattn compare --config experiment.toml --out results/ --seeds 3\n"
                   "  skipattn compare --config experiment.toml --out results/ --variant sla --variant 'sla(keys=own)'\n"
-                  "  skipattn compare --config experiment.toml --out results/ --variant 'hot:model.routing=sla,training.learning_rate=2e-3'\n"
+                  "  skipattn compare --config experiment.toml --out results/ --variant "
+                  "'hot:model.routing=sla,training.learning_rate=2e-3'\n"
                   "  skipattn compare --config experiment.toml --out results/ --shard 2/3     (then --collect)",
                   *options, [options] { run_compare(*options); });
   command->add_option("--config", options->config, "the experiment's TOML file")->required();
-  command->add_option("--out", options->out, "folder for runs, table and report; the same one goes on where it stopped")->required();
-  command->add_option("--variant", options->experiment.variants, "NAME[:KEY=VALUE,…]; may be repeated; default: the file's")
+  command->add_option("--out", options->out, "folder for runs, table and report; the same one goes on where it stopped")
+      ->required();
+  command
+      ->add_option("--variant", options->experiment.variants,
+                   "NAME[:KEY=VALUE,…]; may be repeated; default: the file's")
       ->allow_extra_args(false);
-  command->add_option("--seeds", options->experiment.seeds, "how many seeds, from training.seed on")->check(CLI::PositiveNumber);
+  command->add_option("--seeds", options->experiment.seeds, "how many seeds, from training.seed on")
+      ->check(CLI::PositiveNumber);
   command->add_option("--set", options->experiment.overrides, "override any key for all variants; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--shard", options->shard, "I/N: do only every N-th run, beginning with the I-th");
-  command->add_flag("--collect", options->collect, "only read what finished runs left, and write the table and the report");
+  command->add_flag("--collect", options->collect,
+                    "only read what finished runs left, and write the table and the report");
   command->add_flag("--dry-run", options->dry_run, "print what would be run, and stop");
 }
 

@@ -27,9 +27,10 @@ struct ConvertOptions : CommonOptions {
 void check_target(const ConvertOptions& options, const model::Decoder& decoder) {
   if (fs::exists(options.to)) throw InputError("[convert] --to '{}': exists already; name a new folder", options.to);
   if (options.format == "hf" && !decoder.routing().is_baseline())
-    throw InputError("[convert] --format hf: Transformers' GPT-2 has no skip heads, so only a baseline can be written for "
-                     "it, not {}; use --format skipattn",
-                     decoder.routing().text);
+    throw InputError(
+        "[convert] --format hf: Transformers' GPT-2 has no skip heads, so only a baseline can be written for "
+        "it, not {}; use --format skipattn",
+        decoder.routing().text);
 }
 
 void run_convert(const ConvertOptions& options) {
@@ -48,8 +49,9 @@ void run_convert(const ConvertOptions& options) {
                                        {"routing", result.decoder.routing().text},
                                        {"dropped_tensors", result.dropped},
                                        {"kept_tensors", result.kept}};
-  std::string text = fmt::format("{}: {} parameters, routing {}\n", options.to,
-                                 short_count(static_cast<double>(result.decoder.table().elements())), result.decoder.routing().text);
+  std::string text =
+      fmt::format("{}: {} parameters, routing {}\n", options.to,
+                  short_count(static_cast<double>(result.decoder.table().elements())), result.decoder.routing().text);
   text += fmt::format("kept {} tensors", result.kept.size());
   text += result.dropped.empty() ? ", dropped nothing\n" : ", dropped parts of them that no head reads now:\n";
   for (const std::string& name : result.dropped) text += "  " + name + "\n";
@@ -60,10 +62,11 @@ void run_convert(const ConvertOptions& options) {
 
 void add_convert_command(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<ConvertOptions>();
-  CLI::App* command = add_command(app, chosen, "convert", "Hugging Face to ours and back; give a model another routing",
-                                  "  skipattn convert --from gpt2/ --to gpt2-sla/ --routing 'sla(distance=9, heads=9)'\n"
-                                  "  skipattn convert --from runs/baseline --to exported/ --format hf",
-                                  *options, [options] { run_convert(*options); });
+  CLI::App* command =
+      add_command(app, chosen, "convert", "Hugging Face to ours and back; give a model another routing",
+                  "  skipattn convert --from gpt2/ --to gpt2-sla/ --routing 'sla(distance=9, heads=9)'\n"
+                  "  skipattn convert --from runs/baseline --to exported/ --format hf",
+                  *options, [options] { run_convert(*options); });
   command->add_option("--from", options->from, "model folder: ours, or a Hugging Face GPT-2")->required();
   command->add_option("--to", options->to, "folder to write; must not exist")->required();
   command->add_option("--routing", options->routing, "routing to give the model; default: its own");

@@ -44,7 +44,8 @@ class LogitsDump {
   void add(const at::Tensor& hidden) {
     for (int64_t row = 0; row < hidden.size(0); ++row) {
       const at::Tensor logits = decoder_.logits(hidden[row]).to(at::kCPU, at::kFloat).contiguous();
-      writer_.write("logits", {static_cast<const std::byte*>(logits.const_data_ptr()), static_cast<size_t>(logits.nbytes())});
+      writer_.write("logits",
+                    {static_cast<const std::byte*>(logits.const_data_ptr()), static_cast<size_t>(logits.nbytes())});
     }
   }
   void commit() { writer_.commit(); }
@@ -58,7 +59,10 @@ nlohmann::ordered_json buckets_json(const std::vector<training::LossBucket>& buc
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const training::LossBucket& bucket : buckets)
     if (bucket.loss.count > 0)
-      list.push_back({{"from", bucket.from}, {"to", bucket.to}, {"loss", finite_or_null(bucket.loss.mean())}, {"tokens", bucket.loss.count}});
+      list.push_back({{"from", bucket.from},
+                      {"to", bucket.to},
+                      {"loss", finite_or_null(bucket.loss.mean())},
+                      {"tokens", bucket.loss.count}});
   return list;
 }
 
@@ -76,7 +80,8 @@ data::Loader open_loader(const EvalOptions& options, const model::ModelConfig& c
   return data::Loader(files, loader);
 }
 
-std::string to_text(const EvalOptions& options, const training::Evaluation& result, std::optional<double> bits_per_byte) {
+std::string to_text(const EvalOptions& options, const training::Evaluation& result,
+                    std::optional<double> bits_per_byte) {
   const double loss = result.total.mean();
   std::string text = fmt::format("loss {:.4f} nats per token, perplexity {:.3f}", loss, std::exp(loss));
   if (bits_per_byte) text += fmt::format(", {:.4f} bits per byte", *bits_per_byte);
@@ -84,7 +89,8 @@ std::string to_text(const EvalOptions& options, const training::Evaluation& resu
                       short_count(static_cast<double>(result.total.count)), join(options.data, ", "),
                       short_count(static_cast<double>(result.total.count) / result.seconds));
   for (const training::LossBucket& bucket : result.by_position)
-    if (bucket.loss.count > 0) text += fmt::format("  {:>8} – {:<12}  {:>8.4f}\n", bucket.from, bucket.to - 1, bucket.loss.mean());
+    if (bucket.loss.count > 0)
+      text += fmt::format("  {:>8} – {:<12}  {:>8.4f}\n", bucket.from, bucket.to - 1, bucket.loss.mean());
   return text;
 }
 
@@ -103,7 +109,8 @@ void run_eval(const EvalOptions& options) {
   training::EvaluationOptions evaluation;
   evaluation.windows = loader.windows();
   if (options.max_tokens > 0)
-    evaluation.windows = std::clamp<int64_t>(options.max_tokens / (options.stride > 0 ? options.stride : context), 1, loader.windows());
+    evaluation.windows =
+        std::clamp<int64_t>(options.max_tokens / (options.stride > 0 ? options.stride : context), 1, loader.windows());
   evaluation.micro_batch = options.batch > 0 ? options.batch : std::clamp<int64_t>(4096 / context, 1, 16);
   evaluation.progress = progress_view(options);
   if (options.stride > 0)  // later windows only add what the one before has not seen
@@ -140,19 +147,26 @@ void run_eval(const EvalOptions& options) {
 
 void add_eval_command(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<EvalOptions>();
-  CLI::App* command = add_command(app, chosen, "eval", "Loss, perplexity, bits per byte, and loss by position",
-                                  "  skipattn eval --model runs/sla --data data/val.bin --context 1024\n"
-                                  "  skipattn eval --model gpt2/ --data data/val.bin --context 1024 --stride 512 --json",
-                                  *options, [options] { run_eval(*options); });
+  CLI::App* command =
+      add_command(app, chosen, "eval", "Loss, perplexity, bits per byte, and loss by position",
+                  "  skipattn eval --model runs/sla --data data/val.bin --context 1024\n"
+                  "  skipattn eval --model gpt2/ --data data/val.bin --context 1024 --stride 512 --json",
+                  *options, [options] { run_eval(*options); });
   command->add_option("--model", options->model, "model folder, or a preset with random weights")->required();
   command->add_option("--data", options->data, "token file; a glob or several are read as one")->required();
   command->add_option("--routing", options->routing, "give the model this routing first; default: its own");
-  command->add_option("--context", options->context, "tokens of a window; default: the model's positions")->check(CLI::PositiveNumber);
-  command->add_option("--stride", options->stride, "tokens from one window's start to the next's; default: --context, no overlap")
+  command->add_option("--context", options->context, "tokens of a window; default: the model's positions")
       ->check(CLI::PositiveNumber);
-  command->add_option("--max-tokens", options->max_tokens, "stop after about this many tokens")->check(CLI::PositiveNumber);
-  command->add_option("--batch", options->batch, "windows per forward pass; default: about 4096 tokens")->check(CLI::PositiveNumber);
-  command->add_option("--end-of-text", options->end_of_text, "token id that ends a document, for files without a side-car");
+  command
+      ->add_option("--stride", options->stride,
+                   "tokens from one window's start to the next's; default: --context, no overlap")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--max-tokens", options->max_tokens, "stop after about this many tokens")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--batch", options->batch, "windows per forward pass; default: about 4096 tokens")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--end-of-text", options->end_of_text,
+                      "token id that ends a document, for files without a side-car");
   command->add_flag("--document-mask", options->document_mask, "attention stays inside a document");
   command->add_flag("--reset-positions", options->reset_positions, "positions count from the document's start");
   command->add_option("--dump-logits", options->dump_logits, "also write all logits, fp32 [windows, T, vocabulary]");

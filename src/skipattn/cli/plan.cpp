@@ -45,21 +45,26 @@ void run_plan(const PlanOptions& options) {
       {"routes", routing::routes_json(routing)},
   };
   const routing::PlanSummary summary{options.model, routing, config.dimensions(), context, options.cache_dtype};
-  print_result(options, json, routing::render_plan_table(summary) + "\n" + routing::render_heat_map(routing, wants_color()));
+  print_result(options, json,
+               routing::render_plan_table(summary) + "\n" + routing::render_heat_map(routing, wants_color()));
 }
 
 }  // namespace
 
 void add_plan_command(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<PlanOptions>();
-  CLI::App* command = add_command(app, chosen, "plan", "Print a routing: where every head reads, what it costs and saves",
-                                  "  skipattn plan --model gpt2 --routing 'sla(distance=9, heads=9)'\n"
-                                  "  skipattn plan --model runs/sla --json\n"
-                                  "  skipattn plan --model gpt2-medium --routing @table.toml --context 16384",
-                                  *options, [options] { run_plan(*options); });
-  command->add_option("--model", options->model, "a preset (gpt2, gpt2-medium, …) or a model folder")->capture_default_str();
-  command->add_option("--routing", options->routing, "routing text, or @file.toml / @file.json; default: the model's own");
-  command->add_option("--context", options->context, "tokens that FLOPs are averaged over; default: the model's positions")
+  CLI::App* command =
+      add_command(app, chosen, "plan", "Print a routing: where every head reads, what it costs and saves",
+                  "  skipattn plan --model gpt2 --routing 'sla(distance=9, heads=9)'\n"
+                  "  skipattn plan --model runs/sla --json\n"
+                  "  skipattn plan --model gpt2-medium --routing @table.toml --context 16384",
+                  *options, [options] { run_plan(*options); });
+  command->add_option("--model", options->model, "a preset (gpt2, gpt2-medium, …) or a model folder")
+      ->capture_default_str();
+  command->add_option("--routing", options->routing,
+                      "routing text, or @file.toml / @file.json; default: the model's own");
+  command
+      ->add_option("--context", options->context, "tokens that FLOPs are averaged over; default: the model's positions")
       ->check(CLI::PositiveNumber);
 }
 

@@ -45,10 +45,11 @@ class View {
   std::string describe(const ProgressReport& progress, double elapsed) const {
     std::string line = progress.task + "  ";
     if (progress.total > 0) {
-      line += fmt::format("{}/{} {}", short_amount(progress.done, progress.unit), short_amount(progress.total, progress.unit),
-                          progress.unit == "bytes" ? "" : progress.unit);
+      line += fmt::format("{}/{} {}", short_amount(progress.done, progress.unit),
+                          short_amount(progress.total, progress.unit), progress.unit == "bytes" ? "" : progress.unit);
     } else {
-      line += fmt::format("{} {}", short_amount(progress.done, progress.unit), progress.unit == "bytes" ? "" : progress.unit);
+      line += fmt::format("{} {}", short_amount(progress.done, progress.unit),
+                          progress.unit == "bytes" ? "" : progress.unit);
     }
     if (!progress.detail.empty()) line += " · " + progress.detail;
     const double advanced = progress.done - first_done_;

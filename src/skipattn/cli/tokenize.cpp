@@ -39,9 +39,11 @@ data::DocumentReaderOptions reading(const TokenizeArguments& arguments) {
 }
 
 /// Trains a vocabulary on the documents that are not held out.
-tokenizer::Tokenizer trained_tokenizer(const TokenizeArguments& arguments, uint64_t seed, const ProgressSink& progress) {
+tokenizer::Tokenizer trained_tokenizer(const TokenizeArguments& arguments, uint64_t seed,
+                                       const ProgressSink& progress) {
   if (std::ranges::find(arguments.inputs, "-") != arguments.inputs.end())
-    throw InputError("[tokenize] --train-bpe reads its input twice, which standard input cannot do; write it to a file first");
+    throw InputError(
+        "[tokenize] --train-bpe reads its input twice, which standard input cannot do; write it to a file first");
   data::DocumentReader reader(arguments.inputs, reading(arguments));
   tokenizer::PretokenCounter counter;
   data::HoldOut hold_out(arguments.inputs, seed, arguments.val);
@@ -92,7 +94,8 @@ void run_tokenize(const TokenizeArguments& arguments) {
       {"documents", result.train.documents + result.val.documents},
       {"vocab_size", tokenizer.vocab_size()},
       {"files", result.files},
-      {"train", {{"file", options.train.string()}, {"tokens", result.train.tokens}, {"documents", result.train.documents}}},
+      {"train",
+       {{"file", options.train.string()}, {"tokens", result.train.tokens}, {"documents", result.train.documents}}},
       {"tokenizer", folder.string()},
   };
   std::string text = fmt::format("{}: {} tokens of {} documents, vocabulary {}\n", arguments.out,
@@ -116,15 +119,22 @@ void add_tokenize_command(CLI::App& app, Action& chosen) {
                   "  skipattn tokenize corpus.jsonl.zst --tokenizer gpt2/ --out data/train.bin\n"
                   "  zcat big.gz | skipattn tokenize - --tokenizer gpt2/ --out data/train.bin",
                   *options, [options] { run_tokenize(*options); });
-  command->add_option("input", options->inputs, "text files, folders, JSONL (plain, .gz, .zst, .xz), or - for standard input")
+  command
+      ->add_option("input", options->inputs,
+                   "text files, folders, JSONL (plain, .gz, .zst, .xz), or - for standard input")
       ->required();
   command->add_option("--tokenizer", options->tokenizer, "folder with vocab.json and merges.txt, or tokenizer.json");
   command->add_option("--train-bpe", options->train_bpe, "train a byte-level BPE vocabulary of this size")
       ->check(CLI::Range(257, 1000000));
   command->add_option("--out", options->out, "token file to write, X.bin")->required();
-  command->add_option("--val", options->val, "share of the documents (of a single text file: its end) held out for validation")->check(CLI::Range(0.0, 0.99));
-  command->add_option("--val-out", options->val_out, "where they go; default: the name of --out with train turned to val");
-  command->add_option("--text-key", options->text_key, "the key of a JSONL line that holds the text")->capture_default_str();
+  command
+      ->add_option("--val", options->val,
+                   "share of the documents (of a single text file: its end) held out for validation")
+      ->check(CLI::Range(0.0, 0.99));
+  command->add_option("--val-out", options->val_out,
+                      "where they go; default: the name of --out with train turned to val");
+  command->add_option("--text-key", options->text_key, "the key of a JSONL line that holds the text")
+      ->capture_default_str();
   command->add_option("--include", options->include, "in folders, only names that match this glob; may be repeated")
       ->allow_extra_args(false);
 }

@@ -38,7 +38,8 @@ void run_train(const TrainOptions& options) {
     std::cout << training::to_toml(config, /*comments=*/true);
     return;
   }
-  if (options.config.empty()) throw InputError("[train] --config: not given; 'skipattn train --print-config' prints one to start from");
+  if (options.config.empty())
+    throw InputError("[train] --config: not given; 'skipattn train --print-config' prints one to start from");
   if (options.out.empty()) throw InputError("[train] --out: not given; name the folder for checkpoints and metrics");
   training::TrainingRun run;
   run.config = config;
@@ -60,8 +61,8 @@ void run_train(const TrainOptions& options) {
       {"machine", result.machine},
       {"model", options.out},
   };
-  std::string text = fmt::format("{} steps, {} tokens: training loss {:.4f}", result.steps, short_count(static_cast<double>(result.tokens)),
-                                 result.train_loss);
+  std::string text = fmt::format("{} steps, {} tokens: training loss {:.4f}", result.steps,
+                                 short_count(static_cast<double>(result.tokens)), result.train_loss);
   if (result.final) text += fmt::format(", validation loss {:.4f}", result.final->total.mean());
   text += fmt::format("\n{} tokens/s, peak memory {} ({})\nmodel: {}\n", short_count(result.tokens_per_second),
                       short_bytes(static_cast<double>(result.peak_memory_bytes)), result.machine, options.out);
@@ -72,13 +73,13 @@ void run_train(const TrainOptions& options) {
 
 void add_train_command(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<TrainOptions>();
-  CLI::App* command =
-      add_command(app, chosen, "train", "Train one model from one TOML file",
-                  "  skipattn train --config experiment.toml --out runs/baseline\n"
-                  "  skipattn train --config experiment.toml --out runs/sla --set model.routing='sla(distance=9, heads=9)'\n"
-                  "  skipattn train --config experiment.toml --out runs/sla --resume\n"
-                  "  skipattn train --print-config",
-                  *options, [options] { run_train(*options); });
+  CLI::App* command = add_command(
+      app, chosen, "train", "Train one model from one TOML file",
+      "  skipattn train --config experiment.toml --out runs/baseline\n"
+      "  skipattn train --config experiment.toml --out runs/sla --set model.routing='sla(distance=9, heads=9)'\n"
+      "  skipattn train --config experiment.toml --out runs/sla --resume\n"
+      "  skipattn train --print-config",
+      *options, [options] { run_train(*options); });
   command->add_option("--config", options->config, "the run's TOML file");
   command->add_option("--out", options->out, "folder for checkpoints and metrics; opens as a model");
   command->add_option("--init", options->init, "model folder to start from instead of random weights");

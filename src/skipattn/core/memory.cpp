@@ -18,6 +18,8 @@ int64_t peak_resident_bytes() {
   return 0;
 }
 
-void reset_peak_resident() { std::ofstream("/proc/self/clear_refs") << "5\n"; }
+void reset_peak_resident() {
+  std::ofstream("/proc/self/clear_refs") << "5\n";
+}
 
 }  // namespace skipattn

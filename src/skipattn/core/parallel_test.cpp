@@ -21,7 +21,11 @@ TEST(Parallel, EveryTaskRunsExactlyOnce) {
 }
 
 TEST(Parallel, TheFirstExceptionComesOut) {
-  EXPECT_THROW(parallel_tasks(100, 4, [](size_t i) { if (i == 7) throw std::runtime_error("7"); }), std::runtime_error);
+  EXPECT_THROW(parallel_tasks(100, 4,
+                              [](size_t i) {
+                                if (i == 7) throw std::runtime_error("7");
+                              }),
+               std::runtime_error);
 }
 
 TEST(Stop, RequestsAreSeenAndForgotten) {

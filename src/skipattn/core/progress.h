@@ -8,12 +8,12 @@ namespace skipattn {
 
 /// One line about where a task stands.
 struct ProgressReport {
-  std::string task;      ///< what is being done: "train sla seed 1", "tokenize"
-  double done = 0;       ///< units finished so far
-  double total = 0;      ///< units in all; 0 when unknown
-  std::string unit;      ///< "steps", "bytes", "tokens"
-  std::string detail;    ///< free text: "loss 3.214 · 512 tokens/s"
-  bool finished = false; ///< the last report of this task
+  std::string task;       ///< what is being done: "train sla seed 1", "tokenize"
+  double done = 0;        ///< units finished so far
+  double total = 0;       ///< units in all; 0 when unknown
+  std::string unit;       ///< "steps", "bytes", "tokens"
+  std::string detail;     ///< free text: "loss 3.214 · 512 tokens/s"
+  bool finished = false;  ///< the last report of this task
 };
 
 /// Receives reports; may be empty (nobody watches). Called from one thread at a time.

@@ -24,8 +24,14 @@ void catch_stop_signals() {
   for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
 }
 
-bool stop_requested() { return stop_flag.load(std::memory_order_relaxed); }
-void request_stop() { stop_flag.store(true); }
-void clear_stop_request() { stop_flag.store(false); }
+bool stop_requested() {
+  return stop_flag.load(std::memory_order_relaxed);
+}
+void request_stop() {
+  stop_flag.store(true);
+}
+void clear_stop_request() {
+  stop_flag.store(false);
+}
 
 }  // namespace skipattn

@@ -37,7 +37,7 @@ std::vector<RunResult> read_results(const std::vector<PlannedRun>& runs, const V
 }
 
 /// Median over the runs that have the figure; absent when none has.
-std::optional<double> median_of(const std::vector<RunResult>& results, double RunResult::* figure) {
+std::optional<double> median_of(const std::vector<RunResult>& results, double RunResult::*figure) {
   std::vector<double> values;
   for (const RunResult& result : results)
     if (result.*figure > 0) values.push_back(result.*figure);
@@ -78,24 +78,27 @@ std::vector<std::string> model_lines(const Experiment& experiment) {
   std::vector<std::string> lines;
   lines.push_back(fmt::format("{} layers, {} heads × {}, width {}, vocabulary {}", model.layers, model.heads,
                               model.head_width, model.width, model.vocabulary));
-  lines.push_back(fmt::format("context {} tokens, {} sequences a step, {} steps: {} tokens a run", config.data.context,
-                              config.training.batch_size, config.training.steps,
-                              short_count(static_cast<double>(config.data.context * config.training.batch_size * config.training.steps))));
+  lines.push_back(fmt::format(
+      "context {} tokens, {} sequences a step, {} steps: {} tokens a run", config.data.context,
+      config.training.batch_size, config.training.steps,
+      short_count(static_cast<double>(config.data.context * config.training.batch_size * config.training.steps))));
   lines.push_back(fmt::format("trained on {} ({} tokens)", data.train_files->description(),
                               short_count(static_cast<double>(data.train_files->tokens()))));
   if (data.val_files)
     lines.push_back(fmt::format("validated on {} tokens of {}",
                                 short_count(static_cast<double>(data.val_windows * config.data.context)),
                                 data.val_files->description()));
-  lines.push_back(fmt::format("learning rate {}, {} schedule, weight decay {}, document mask {}", config.training.learning_rate,
-                              config.training.schedule, config.training.weight_decay, config.data.document_mask ? "on" : "off"));
+  lines.push_back(fmt::format("learning rate {}, {} schedule, weight decay {}, document mask {}",
+                              config.training.learning_rate, config.training.schedule, config.training.weight_decay,
+                              config.data.document_mask ? "on" : "off"));
   return lines;
 }
 
 std::vector<std::string> machine_lines(const std::vector<PlannedRun>& runs) {
   std::map<std::string, int> machines;
   for (const PlannedRun& planned : runs)
-    if (const auto result = read_run_result(planned.folder); result && !result->machine.empty()) ++machines[result->machine];
+    if (const auto result = read_run_result(planned.folder); result && !result->machine.empty())
+      ++machines[result->machine];
   std::vector<std::string> lines;
   for (const auto& [machine, count] : machines) lines.push_back(fmt::format("{} ({} runs)", machine, count));
   lines.push_back(fmt::format("{} processors, skipattn {}", available_processors(), SKIPATTN_VERSION));
@@ -111,9 +114,11 @@ ReportData collect(const Experiment& experiment, const fs::path& out, const std:
   data.created = fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(std::time(nullptr)));
   data.model_lines = model_lines(experiment);
   data.machine_lines = machine_lines(runs);
-  for (const Variant& variant : experiment.variants) data.variants.push_back(describe(experiment, variant, runs, cache_dtype));
+  for (const Variant& variant : experiment.variants)
+    data.variants.push_back(describe(experiment, variant, runs, cache_dtype));
   const double baseline_flops = data.variants.front().predicted_flops_ratio.value_or(1);
-  for (ReportVariant& variant : data.variants) variant.predicted_flops_ratio = *variant.predicted_flops_ratio / baseline_flops;
+  for (ReportVariant& variant : data.variants)
+    variant.predicted_flops_ratio = *variant.predicted_flops_ratio / baseline_flops;
   fill_statistics(data);
   return data;
 }

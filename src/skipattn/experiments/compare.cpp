@@ -21,7 +21,10 @@ namespace fs = std::filesystem;
 /// A variant's name as a folder's.
 std::string folder_name(const std::string& name) {
   std::string safe;
-  for (const char c : name) safe += std::isalnum(static_cast<unsigned char>(c)) || std::string_view("._-=").find(c) != std::string_view::npos ? c : '_';
+  for (const char c : name)
+    safe += std::isalnum(static_cast<unsigned char>(c)) || std::string_view("._-=").find(c) != std::string_view::npos
+                ? c
+                : '_';
   return safe.size() <= 100 ? safe : safe.substr(0, 100);
 }
 
@@ -46,7 +49,8 @@ void check_finished(const RunResult& result, const training::RunConfig& config, 
   }
 }
 
-void do_run(const Experiment& experiment, const PlannedRun& planned, const std::string& task, const ProgressSink& progress) {
+void do_run(const Experiment& experiment, const PlannedRun& planned, const std::string& task,
+            const ProgressSink& progress) {
   training::TrainingRun run;
   run.config = run_config(experiment, *planned.variant, planned.seed);
   run.out = planned.folder;
@@ -74,7 +78,8 @@ Shard parse_shard(const std::string& text) {
   const auto first = std::from_chars(begin, end, shard.index);
   const bool slash = first.ec == std::errc() && first.ptr != end && *first.ptr == '/';
   const auto second = slash ? std::from_chars(first.ptr + 1, end, shard.count) : first;
-  if (!slash || second.ec != std::errc() || second.ptr != end || shard.count < 1 || shard.index < 1 || shard.index > shard.count)
+  if (!slash || second.ec != std::errc() || second.ptr != end || shard.count < 1 || shard.index < 1 ||
+      shard.index > shard.count)
     throw InputError("--shard {}: must be I/N with I from 1 to N, for example 2/3", text);
   return shard;
 }
@@ -92,8 +97,9 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment, const fs::path& 
       training::open_data(config);
       planned.tokens = static_cast<double>(config.training.steps * config.training.batch_size * config.data.context);
       planned.parameters = static_cast<double>(
-          routing::count_costs(routing::make_plan(routing::parse_routing(config.model.routing, config.model.routing_shape())),
-                               config.model.dimensions(), config.data.context, "bf16")
+          routing::count_costs(
+              routing::make_plan(routing::parse_routing(config.model.routing, config.model.routing_shape())),
+              config.model.dimensions(), config.data.context, "bf16")
               .parameters);
       runs.push_back(std::move(planned));
     }

@@ -28,8 +28,8 @@ struct PlannedRun {
   const Variant* variant = nullptr;
   uint64_t seed = 0;
   std::filesystem::path folder;
-  bool finished = false;          ///< has a result
-  double tokens = 0;              ///< to be trained on in all
+  bool finished = false;  ///< has a result
+  double tokens = 0;      ///< to be trained on in all
   double parameters = 0;
 };
 
@@ -38,7 +38,8 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment, const std::files
 
 /// Does the shard's runs that are not finished. A run that diverges is recorded and the others go on. Throws Stopped after
 /// saving, InputError when a finished run was made with other settings.
-void do_runs(const Experiment& experiment, const std::filesystem::path& out, const Shard& shard, const ProgressSink& progress);
+void do_runs(const Experiment& experiment, const std::filesystem::path& out, const Shard& shard,
+             const ProgressSink& progress);
 
 /// What the folders hold, with statistics; runs without a result say so. `cache_dtype`: of the KV bytes per token.
 ReportData collect(const Experiment& experiment, const std::filesystem::path& out, const std::string& cache_dtype);

@@ -18,7 +18,9 @@ std::vector<PositionLoss> to_position_losses(const std::vector<training::LossBuc
   return losses;
 }
 
-nlohmann::json number_or_null(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(); }
+nlohmann::json number_or_null(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
+}
 
 nlohmann::json to_json(const std::vector<PositionLoss>& losses) {
   nlohmann::json list = nlohmann::json::array();
@@ -68,17 +70,16 @@ RunResult to_run_result(const training::TrainingResult& result, uint64_t seed, c
 }
 
 void write_run_result(const fs::path& folder, const RunResult& result) {
-  io::write_json_file(folder / "result.json",
-                      {{"seed", result.run.seed},
-                       {"val_loss", number_or_null(result.run.val_loss)},
-                       {"problem", result.run.problem},
-                       {"loss_by_position", to_json(result.run.by_window_position)},
-                       {"loss_by_document_position", to_json(result.run.by_document_position)},
-                       {"tokens_per_second", result.tokens_per_second},
-                       {"peak_memory_bytes", result.peak_memory_bytes},
-                       {"parameters", result.parameters},
-                       {"machine", result.machine},
-                       {"settings", result.settings}});
+  io::write_json_file(folder / "result.json", {{"seed", result.run.seed},
+                                               {"val_loss", number_or_null(result.run.val_loss)},
+                                               {"problem", result.run.problem},
+                                               {"loss_by_position", to_json(result.run.by_window_position)},
+                                               {"loss_by_document_position", to_json(result.run.by_document_position)},
+                                               {"tokens_per_second", result.tokens_per_second},
+                                               {"peak_memory_bytes", result.peak_memory_bytes},
+                                               {"parameters", result.parameters},
+                                               {"machine", result.machine},
+                                               {"settings", result.settings}});
 }
 
 std::optional<RunResult> read_run_result(const fs::path& folder) {

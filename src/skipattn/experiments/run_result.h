@@ -11,8 +11,8 @@
 namespace skipattn::experiments {
 
 struct RunResult {
-  SeedRun run;                 ///< losses by position, validation loss; curves come from metrics.jsonl
-  std::string settings;        ///< run.toml, to notice that something changed since
+  SeedRun run;           ///< losses by position, validation loss; curves come from metrics.jsonl
+  std::string settings;  ///< run.toml, to notice that something changed since
   double tokens_per_second = 0;
   double peak_memory_bytes = 0;
   double parameters = 0;

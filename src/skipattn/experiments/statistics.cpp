@@ -34,8 +34,7 @@ double critical_t(int pairs) {
 /// Probability that |T| exceeds `critical` when T is noncentral t with `pairs` - 1 degrees.
 double power_at(double noncentrality, int pairs, double critical) {
   const boost::math::non_central_t distribution(pairs - 1, noncentrality);
-  return boost::math::cdf(boost::math::complement(distribution, critical)) +
-         boost::math::cdf(distribution, -critical);
+  return boost::math::cdf(boost::math::complement(distribution, critical)) + boost::math::cdf(distribution, -critical);
 }
 
 /// The largest spread that subtracting values of this size can leave by rounding alone.
@@ -56,8 +55,7 @@ void test_differences(PairedComparison& result, double rounding) {
   }
   result.delta_sd = sample_sd(result.differences);
   if (*result.delta_sd <= rounding) {
-    result.note =
-        "the differences of all seeds are the same: with no spread no interval can be drawn";
+    result.note = "the differences of all seeds are the same: with no spread no interval can be drawn";
     return;
   }
   const double standard_error = *result.delta_sd / std::sqrt(n);
@@ -136,8 +134,7 @@ PairedComparison compare_paired(const SeedValues& variant, const SeedValues& bas
   for (const uint64_t seed : all) {
     const auto a = variant.find(seed);
     const auto b = baseline.find(seed);
-    if (a == variant.end() || b == baseline.end() || !std::isfinite(a->second) ||
-        !std::isfinite(b->second)) {
+    if (a == variant.end() || b == baseline.end() || !std::isfinite(a->second) || !std::isfinite(b->second)) {
       result.left_out.push_back(seed);
       continue;
     }
@@ -181,8 +178,7 @@ std::vector<std::optional<double>> holm_adjust(const std::vector<std::optional<d
     }
     order.push_back(i);
   }
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return p_values[a] < p_values[b]; });
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p_values[a] < p_values[b]; });
   std::vector<std::optional<double>> adjusted(p_values.size());
   double largest = 0;
   for (size_t rank = 0; rank < order.size(); ++rank) {

@@ -58,19 +58,17 @@ std::string_view verdict_name(Verdict verdict);
 /// A variant against the baseline, over the seeds for which both have a finite value ("pairs").
 /// Everything that the pairs cannot support is absent rather than 0.
 struct PairedComparison {
-  std::vector<uint64_t> seeds;      ///< the pairs, ascending
-  std::vector<uint64_t> left_out;   ///< seeds with a value on one side at most, ascending
-  Summary variant;                  ///< over the pairs
-  Summary baseline;                 ///< over the pairs
-  std::vector<double> differences;  ///< variant - baseline, in the order of `seeds`
-  std::optional<double> delta;      ///< mean difference; 1 pair or more
-  std::optional<double> delta_sd;   ///< spread of the differences; 2 pairs or more
-  std::optional<Interval> ci95;   ///< paired t interval; 2 pairs or more and differences that vary
-  std::optional<double> p_value;  ///< two-sided paired t test; 3 pairs or more, differences vary
-  std::optional<double>
-      half_width;  ///< of ci95: an observed difference below it reads "cannot tell"
-  std::optional<double>
-      detectable;  ///< true difference found in 80 % of such experiments, see below
+  std::vector<uint64_t> seeds;       ///< the pairs, ascending
+  std::vector<uint64_t> left_out;    ///< seeds with a value on one side at most, ascending
+  Summary variant;                   ///< over the pairs
+  Summary baseline;                  ///< over the pairs
+  std::vector<double> differences;   ///< variant - baseline, in the order of `seeds`
+  std::optional<double> delta;       ///< mean difference; 1 pair or more
+  std::optional<double> delta_sd;    ///< spread of the differences; 2 pairs or more
+  std::optional<Interval> ci95;      ///< paired t interval; 2 pairs or more and differences that vary
+  std::optional<double> p_value;     ///< two-sided paired t test; 3 pairs or more, differences vary
+  std::optional<double> half_width;  ///< of ci95: an observed difference below it reads "cannot tell"
+  std::optional<double> detectable;  ///< true difference found in 80 % of such experiments, see below
   Verdict verdict = Verdict::kCannotTell;
   std::string note;  ///< why something is absent, one sentence; "" when nothing is
 

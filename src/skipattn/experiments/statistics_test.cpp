@@ -29,8 +29,8 @@ SeedValues seeds(const std::vector<double>& values) {
 //   brentq(lambda c: stats.nct.sf(t,n-1,c) + nan_to_num(stats.nct.cdf(-t,n-1,c)) - .8, .1, 36)
 //     / n**.5 * std(variant - baseline, ddof=1)
 TEST(Statistics, FiveSeedsMatchScipy) {
-  const auto c = compare_paired(seeds({3.9512, 3.9401, 3.9633, 3.9478, 3.9527}),
-                                seeds({3.9601, 3.9470, 3.9625, 3.9590, 3.9610}));
+  const auto c =
+      compare_paired(seeds({3.9512, 3.9401, 3.9633, 3.9478, 3.9527}), seeds({3.9601, 3.9470, 3.9625, 3.9590, 3.9610}));
   EXPECT_EQ(c.pairs(), 5);
   EXPECT_NEAR(*c.delta, -0.0069, 1e-12);
   EXPECT_NEAR(*c.delta_sd, 0.004575478117093319, 1e-12);
@@ -171,8 +171,7 @@ std::string run_python(const std::string& python, const std::string& program) {
 TEST(Statistics, AgreesWithScipyWhereThereIsOne) {
   const char* chosen = std::getenv("SKIPATTN_PYTHON");
   std::string python;
-  for (const std::string& candidate :
-       {std::string(chosen ? chosen : "python3"), std::string("python3")}) {
+  for (const std::string& candidate : {std::string(chosen ? chosen : "python3"), std::string("python3")}) {
     if (!run_python(candidate, "import scipy; print(1)").empty()) python = candidate;
   }
   if (python.empty()) GTEST_SKIP() << "no python with scipy here";
@@ -186,10 +185,10 @@ TEST(Statistics, AgreesWithScipyWhereThereIsOne) {
       texts[0] += fmt::format("{},", a.back());
       texts[1] += fmt::format("{},", b.back());
     }
-    std::istringstream answer(run_python(
-        python, fmt::format("from scipy import stats as s; r=s.ttest_rel([{}],[{}]); "
-                            "i=r.confidence_interval(0.95); print(r.pvalue,i.low,i.high)",
-                            texts[0], texts[1])));
+    std::istringstream answer(
+        run_python(python, fmt::format("from scipy import stats as s; r=s.ttest_rel([{}],[{}]); "
+                                       "i=r.confidence_interval(0.95); print(r.pvalue,i.low,i.high)",
+                                       texts[0], texts[1])));
     double p = kNan, low = kNan, high = kNan;
     answer >> p >> low >> high;
     const auto c = compare_paired(seeds(a), seeds(b));

@@ -1,10 +1,10 @@
 #include "skipattn/experiments/variants.h"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <map>
 #include <set>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "skipattn/core/errors.h"
 #include "skipattn/core/text.h"
@@ -35,7 +35,8 @@ Overrides read_overrides(const std::string& name, const toml::node& node) {
   Overrides overrides;
   for (const auto& [section, keys] : *node.as_table()) {
     if (!keys.is_table())
-      throw InputError("[variants.{}] {}: must be a key of a section, for example model.routing = \"sla\"", name, section.str());
+      throw InputError("[variants.{}] {}: must be a key of a section, for example model.routing = \"sla\"", name,
+                       section.str());
     for (const auto& [key, value] : *keys.as_table())
       overrides.emplace_back(fmt::format("{}.{}", section.str(), key.str()), value_text(value));
   }
@@ -51,7 +52,9 @@ struct FileSettings {
 };
 
 void read_compare_key(const std::string& key, const toml::node& node, FileSettings& settings) {
-  const auto wrong = [&](const char* wanted) { throw InputError("compare.{} = {}: must be {}", key, value_text(node), wanted); };
+  const auto wrong = [&](const char* wanted) {
+    throw InputError("compare.{} = {}: must be {}", key, value_text(node), wanted);
+  };
   if (key == "variants") {
     if (!node.is_array()) wrong("a list of names");
     for (const toml::node& item : *node.as_array()) {
@@ -103,9 +106,11 @@ Variant parse_variant(const std::string& text, const NamedOverrides& named) {
       variant.overrides.emplace_back(trim(assignment.substr(0, equals)), trim(assignment.substr(equals + 1)));
     }
   }
-  const bool has_routing = std::ranges::any_of(variant.overrides, [](const auto& item) { return item.first == "model.routing"; });
+  const bool has_routing =
+      std::ranges::any_of(variant.overrides, [](const auto& item) { return item.first == "model.routing"; });
   if (!has_routing && (found == named.end() || variant.name == "baseline"))
-    if (parts.size() == 1 || is_routing_name(variant.name)) variant.overrides.emplace_back("model.routing", variant.name);
+    if (parts.size() == 1 || is_routing_name(variant.name))
+      variant.overrides.emplace_back("model.routing", variant.name);
   return variant;
 }
 

@@ -26,8 +26,8 @@ struct Variant {
 /// Everything a comparison is made of.
 struct Experiment {
   training::RunConfig base;
-  std::vector<Variant> variants;   ///< the one that others are compared with is the first
-  std::vector<uint64_t> seeds;     ///< distinct
+  std::vector<Variant> variants;  ///< the one that others are compared with is the first
+  std::vector<uint64_t> seeds;    ///< distinct
 };
 
 /// What the command line says about an experiment.

@@ -16,9 +16,8 @@ struct Preset {
 
 // The four published GPT-2 sizes, and small ones that a laptop trains in minutes.
 constexpr Preset kPresets[] = {
-    {"gpt2-tiny", 4, 4, 128},     {"gpt2-mini", 6, 6, 192},      {"gpt2-small", 8, 8, 384},
-    {"gpt2", 12, 12, 768},        {"gpt2-medium", 24, 16, 1024}, {"gpt2-large", 36, 20, 1280},
-    {"gpt2-xl", 48, 25, 1600},
+    {"gpt2-tiny", 4, 4, 128},      {"gpt2-mini", 6, 6, 192},     {"gpt2-small", 8, 8, 384}, {"gpt2", 12, 12, 768},
+    {"gpt2-medium", 24, 16, 1024}, {"gpt2-large", 36, 20, 1280}, {"gpt2-xl", 48, 25, 1600},
 };
 
 }  // namespace

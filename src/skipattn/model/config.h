@@ -13,26 +13,26 @@ namespace skipattn::model {
 
 /// One decoder. Zero means "derived" where a field says so; resolve() fills those in.
 struct ModelConfig {
-  std::string name = "gpt2";          ///< preset it came from, for people; "" when from a file
-  std::string family = "gpt2";        ///< "gpt2": learned positions, LayerNorm, GELU, biases
-  int64_t layers = 12;                ///< L, 1..1000
-  int64_t heads = 12;                 ///< H, query heads, 1 or more
-  int64_t kv_heads = 0;               ///< Hkv, divides heads; 0: heads
-  int64_t width = 768;                ///< D
-  int64_t head_width = 0;             ///< d; 0: width / heads
-  int64_t mlp_width = 0;              ///< 0: 4 * width
-  int64_t vocabulary = 0;             ///< 0: the data's when training, else 50257
-  int64_t positions = 0;              ///< longest context; 0: the data's context when training, else 1024
-  bool tied_head = true;              ///< the vocabulary head is the token embedding
-  bool bias = true;                   ///< biases in linear layers and norms
-  std::string activation = "gelu_new";///< "gelu_new" (tanh form, GPT-2's) or "gelu" (exact, nanoGPT's)
+  std::string name = "gpt2";            ///< preset it came from, for people; "" when from a file
+  std::string family = "gpt2";          ///< "gpt2": learned positions, LayerNorm, GELU, biases
+  int64_t layers = 12;                  ///< L, 1..1000
+  int64_t heads = 12;                   ///< H, query heads, 1 or more
+  int64_t kv_heads = 0;                 ///< Hkv, divides heads; 0: heads
+  int64_t width = 768;                  ///< D
+  int64_t head_width = 0;               ///< d; 0: width / heads
+  int64_t mlp_width = 0;                ///< 0: 4 * width
+  int64_t vocabulary = 0;               ///< 0: the data's when training, else 50257
+  int64_t positions = 0;                ///< longest context; 0: the data's context when training, else 1024
+  bool tied_head = true;                ///< the vocabulary head is the token embedding
+  bool bias = true;                     ///< biases in linear layers and norms
+  std::string activation = "gelu_new";  ///< "gelu_new" (tanh form, GPT-2's) or "gelu" (exact, nanoGPT's)
   double norm_epsilon = 1e-5;
-  int64_t window = 0;                 ///< sliding window of every layer in tokens, the query itself included; 0: none
-  bool scale_attention = true;        ///< false: softmax scale 1 instead of 1/sqrt(d)
-  bool scale_by_layer = false;        ///< softmax scale of layer l divided by l + 1
-  double initializer_range = 0.02;    ///< deviation of the initial weights; residual projections / sqrt(2 L)
-  int64_t end_of_text = -1;           ///< token id; -1: none
-  std::string routing = "baseline";   ///< routing text (routing/routing.h)
+  int64_t window = 0;                ///< sliding window of every layer in tokens, the query itself included; 0: none
+  bool scale_attention = true;       ///< false: softmax scale 1 instead of 1/sqrt(d)
+  bool scale_by_layer = false;       ///< softmax scale of layer l divided by l + 1
+  double initializer_range = 0.02;   ///< deviation of the initial weights; residual projections / sqrt(2 L)
+  int64_t end_of_text = -1;          ///< token id; -1: none
+  std::string routing = "baseline";  ///< routing text (routing/routing.h)
 
   bool operator==(const ModelConfig&) const = default;
 

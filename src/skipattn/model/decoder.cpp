@@ -72,9 +72,13 @@ void Decoder::move_to(at::Device device) {
   for (at::Tensor& parameter : parameters_) parameter = parameter.to(device);
 }
 
-at::ScalarType Decoder::dtype() const { return parameters_[table_.token_embedding].scalar_type(); }
+at::ScalarType Decoder::dtype() const {
+  return parameters_[table_.token_embedding].scalar_type();
+}
 
-const at::Tensor* Decoder::find(int index) const { return index < 0 ? nullptr : &parameters_[index]; }
+const at::Tensor* Decoder::find(int index) const {
+  return index < 0 ? nullptr : &parameters_[index];
+}
 
 LayerWeights Decoder::layer_weights(int64_t layer) const {
   const LayerIndex& index = table_.layers[layer];
@@ -93,10 +97,9 @@ void Decoder::check_input(const Input& input) const {
 at::Tensor Decoder::embed(const Input& input, const ForwardOptions& options) const {
   const at::ScalarType residual_dtype = parameters_[table_.norm_weight].scalar_type();
   const at::Tensor tokens = at::embedding(parameters_[table_.token_embedding], input.tokens).to(residual_dtype);
-  const at::Tensor positions =
-      input.positions ? *input.positions
-                      : at::arange(input.past, input.past + input.tokens.size(1),
-                                   at::TensorOptions(at::kLong).device(input.tokens.device()));
+  const at::Tensor positions = input.positions ? *input.positions
+                                               : at::arange(input.past, input.past + input.tokens.size(1),
+                                                            at::TensorOptions(at::kLong).device(input.tokens.device()));
   const at::Tensor places = at::embedding(parameters_[table_.position_embedding], positions).to(residual_dtype);
   return seeded_dropout(tokens + places, options.dropout, derive_seed(options.dropout_seed, "embedding"));
 }
@@ -124,11 +127,16 @@ at::Tensor Decoder::hidden_states(const Input& input, const ForwardOptions& opti
     release_dead(plan_, l, offered);
   }
   const at::Tensor* bias = find(table_.norm_bias);
-  return layer_norm(residual, parameters_[table_.norm_weight], bias ? *bias : at::Tensor(), config_.norm_epsilon, dtype());
+  return layer_norm(residual, parameters_[table_.norm_weight], bias ? *bias : at::Tensor(), config_.norm_epsilon,
+                    dtype());
 }
 
-const at::Tensor& Decoder::head_weight() const { return parameters_[table_.head]; }
+const at::Tensor& Decoder::head_weight() const {
+  return parameters_[table_.head];
+}
 
-at::Tensor Decoder::logits(const at::Tensor& hidden) const { return at::linear(hidden, head_weight()); }
+at::Tensor Decoder::logits(const at::Tensor& hidden) const {
+  return at::linear(hidden, head_weight());
+}
 
 }  // namespace skipattn::model

@@ -22,17 +22,17 @@ namespace skipattn::model {
 
 /// What a forward pass reads.
 struct Input {
-  at::Tensor tokens;                     ///< int64 [B, T]
-  std::optional<at::Tensor> positions = {};   ///< int64 [B, T]; empty: past, past + 1, …
-  std::optional<at::Tensor> first_key = {};   ///< int32 [B, T]: earliest key each token may see; empty: 0
-  int64_t past = 0;                      ///< tokens already in the cache (their keys come first)
+  at::Tensor tokens;                         ///< int64 [B, T]
+  std::optional<at::Tensor> positions = {};  ///< int64 [B, T]; empty: past, past + 1, …
+  std::optional<at::Tensor> first_key = {};  ///< int32 [B, T]: earliest key each token may see; empty: 0
+  int64_t past = 0;                          ///< tokens already in the cache (their keys come first)
 };
 
 /// How a forward pass runs.
 struct ForwardOptions {
-  double dropout = 0.0;      ///< probability, [0, 1): embeddings, attention weights, both residual branches
-  uint64_t dropout_seed = 0; ///< masks are a pure function of this and their place
-  bool recompute = false;    ///< keep only layer inputs and borrowed K/V; run layers again in the backward pass
+  double dropout = 0.0;              ///< probability, [0, 1): embeddings, attention weights, both residual branches
+  uint64_t dropout_seed = 0;         ///< masks are a pure function of this and their place
+  bool recompute = false;            ///< keep only layer inputs and borrowed K/V; run layers again in the backward pass
   KeyValueHook key_value_hook = {};  ///< a cache; empty in training
 };
 

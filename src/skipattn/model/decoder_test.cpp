@@ -26,14 +26,18 @@ at::Tensor plain_gpt_logits(const Decoder& decoder, const at::Tensor& tokens) {
   at::Tensor x = at::embedding(p[table.token_embedding], tokens) + p[table.position_embedding].slice(0, 0, length);
   const at::Tensor hidden_future = at::ones({length, length}, at::kBool).triu(1);
   for (const LayerIndex& layer : table.layers) {
-    const at::Tensor h = at::layer_norm(x, {config.width}, p[layer.norm1_weight], p[layer.norm1_bias], config.norm_epsilon);
+    const at::Tensor h =
+        at::layer_norm(x, {config.width}, p[layer.norm1_weight], p[layer.norm1_bias], config.norm_epsilon);
     const auto parts = at::linear(h, p[layer.qkv_weight], p[layer.qkv_bias]).chunk(3, -1);
     const auto heads = [&](const at::Tensor& t) { return t.view({batch, length, config.heads, d}).transpose(1, 2); };
-    const at::Tensor scores = at::matmul(heads(parts[0]), heads(parts[1]).transpose(2, 3)) / std::sqrt(static_cast<double>(d));
+    const at::Tensor scores =
+        at::matmul(heads(parts[0]), heads(parts[1]).transpose(2, 3)) / std::sqrt(static_cast<double>(d));
     const at::Tensor weights = scores.masked_fill(hidden_future, -std::numeric_limits<double>::infinity()).softmax(-1);
-    const at::Tensor mixed = at::matmul(weights, heads(parts[2])).transpose(1, 2).reshape({batch, length, config.width});
+    const at::Tensor mixed =
+        at::matmul(weights, heads(parts[2])).transpose(1, 2).reshape({batch, length, config.width});
     x = x + at::linear(mixed, p[layer.output_weight], p[layer.output_bias]);
-    const at::Tensor h2 = at::layer_norm(x, {config.width}, p[layer.norm2_weight], p[layer.norm2_bias], config.norm_epsilon);
+    const at::Tensor h2 =
+        at::layer_norm(x, {config.width}, p[layer.norm2_weight], p[layer.norm2_bias], config.norm_epsilon);
     const at::Tensor up = at::gelu(at::linear(h2, p[layer.up_weight], p[layer.up_bias]), "tanh");
     x = x + at::linear(up, p[layer.down_weight], p[layer.down_bias]);
   }
@@ -94,7 +98,8 @@ TEST(Decoder, GradientsAreCentralDifferences) {
       const double numeric = (loss_at(step) - loss_at(-step)) / (2 * step);
       decoder.set_parameter(static_cast<int>(i), value);
       const double exact = (gradients[i] * direction).sum().item<double>();
-      EXPECT_NEAR(exact, numeric, 1e-6 * std::max(1.0, std::abs(numeric))) << routing << " " << decoder.table().specs[i].name;
+      EXPECT_NEAR(exact, numeric, 1e-6 * std::max(1.0, std::abs(numeric)))
+          << routing << " " << decoder.table().specs[i].name;
     }
   }
 }

@@ -13,8 +13,9 @@ constexpr const char* kRoutedType = "skipattn_gpt2";
 std::string activation_from(const std::string& name, const std::string& source) {
   if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast") return "gelu_new";
   if (name == "gelu") return "gelu";
-  throw InputError("'{}': activation_function '{}' is not supported; supported are gelu_new, gelu_pytorch_tanh and gelu",
-                   source, name);
+  throw InputError(
+      "'{}': activation_function '{}' is not supported; supported are gelu_new, gelu_pytorch_tanh and gelu", source,
+      name);
 }
 
 void refuse_unsupported(const nlohmann::json& json, const std::string& source) {
@@ -96,7 +97,8 @@ nlohmann::json to_config_json(const ModelConfig& config) {
   if (config.head_width * config.heads != config.width) json["head_dim"] = config.head_width;
   if (config.window > 0) json["sliding_window"] = config.window;
   if (!config.bias) json["bias"] = false;
-  const bool plain = config.kv_heads == config.heads && config.head_width * config.heads == config.width && config.window == 0;
+  const bool plain =
+      config.kv_heads == config.heads && config.head_width * config.heads == config.width && config.window == 0;
   if (!plain) json["model_type"] = kRoutedType;
   return json;
 }

@@ -121,7 +121,8 @@ LayerResult run_layer(const LayerLayout& layout, const LayerWeights& weights, co
       residual + seeded_dropout(mixed, call.dropout, derive_seed(call.dropout_seed, "attention output"));
 
   const at::Tensor normed2 = layer_norm(middle, weights.norm2_weight, weights.norm2_bias, layout.norm_epsilon, dtype);
-  const at::Tensor hidden = at::gelu(linear(normed2, weights.up_weight, weights.up_bias), layout.exact_gelu ? "none" : "tanh");
+  const at::Tensor hidden =
+      at::gelu(linear(normed2, weights.up_weight, weights.up_bias), layout.exact_gelu ? "none" : "tanh");
   const at::Tensor down = linear(hidden, weights.down_weight, weights.down_bias);
   return {middle + seeded_dropout(down, call.dropout, derive_seed(call.dropout_seed, "mlp output")), own};
 }

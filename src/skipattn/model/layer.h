@@ -32,9 +32,9 @@ struct LayerLayout {
   int64_t layer = 0;
   int64_t heads = 0;
   int64_t head_width = 0;
-  int64_t live_keys = 0;    ///< KV heads whose keys this layer projects
+  int64_t live_keys = 0;  ///< KV heads whose keys this layer projects
   int64_t live_values = 0;
-  int64_t window = 0;       ///< 0: none
+  int64_t window = 0;  ///< 0: none
   double softmax_scale = 0;
   double norm_epsilon = 1e-5;
   bool exact_gelu = false;
@@ -47,12 +47,12 @@ std::vector<LayerLayout> make_layouts(const ModelConfig& config, const routing::
 
 /// A layer's weights, [out, in]; biases may be undefined.
 struct LayerWeights {
-  at::Tensor norm1_weight, norm1_bias;      // [D]
-  at::Tensor qkv_weight, qkv_bias;          // [(H + live K + live V) * d, D]
-  at::Tensor output_weight, output_bias;    // [D, H * d]
-  at::Tensor norm2_weight, norm2_bias;      // [D]
-  at::Tensor up_weight, up_bias;            // [mlp, D]
-  at::Tensor down_weight, down_bias;        // [D, mlp]
+  at::Tensor norm1_weight, norm1_bias;    // [D]
+  at::Tensor qkv_weight, qkv_bias;        // [(H + live K + live V) * d, D]
+  at::Tensor output_weight, output_bias;  // [D, H * d]
+  at::Tensor norm2_weight, norm2_bias;    // [D]
+  at::Tensor up_weight, up_bias;          // [mlp, D]
+  at::Tensor down_weight, down_bias;      // [D, mlp]
 
   static constexpr int kCount = 12;
   /// All of them in declaration order, undefined ones included; and back.
@@ -64,8 +64,8 @@ struct LayerWeights {
 struct LayerCall {
   std::optional<at::Tensor> first_key;  ///< int32 [B, T], the window applied already
   double dropout = 0.0;
-  uint64_t dropout_seed = 0;            ///< this layer's
-  KeyValueHook key_value_hook;          ///< may be empty
+  uint64_t dropout_seed = 0;    ///< this layer's
+  KeyValueHook key_value_hook;  ///< may be empty
 };
 
 /// The layer's output.

@@ -15,9 +15,9 @@ namespace {
 struct LayerRun : torch::CustomClassHolder {
   LayerLayout layout;
   LayerCall call;
-  std::vector<bool> weight_defined;                           // [LayerWeights::kCount]
-  std::vector<std::pair<int64_t, bool>> borrowed;             // (lower layer, is_value)
-  size_t layers = 0;                                          // size of `lower`
+  std::vector<bool> weight_defined;                // [LayerWeights::kCount]
+  std::vector<std::pair<int64_t, bool>> borrowed;  // (lower layer, is_value)
+  size_t layers = 0;                               // size of `lower`
 
   /// tensors: residual, defined weights, borrowed keys and values.
   LayerResult run(const std::vector<at::Tensor>& tensors) const {

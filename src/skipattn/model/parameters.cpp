@@ -71,7 +71,8 @@ class TableBuilder {
   ParameterTable table_;
 };
 
-void append_heads(std::vector<std::pair<int64_t, int64_t>>& rows, const std::vector<int>& heads, int64_t offset, int64_t d) {
+void append_heads(std::vector<std::pair<int64_t, int64_t>>& rows, const std::vector<int>& heads, int64_t offset,
+                  int64_t d) {
   for (const int head : heads) {
     const int64_t begin = offset + head * d;
     if (!rows.empty() && rows.back().second == begin) {
@@ -134,9 +135,13 @@ std::vector<int64_t> ParameterSpec::file_shape() const {
   return result;
 }
 
-int64_t ParameterSpec::elements() const { return product(shape()); }
+int64_t ParameterSpec::elements() const {
+  return product(shape());
+}
 
-bool ParameterSpec::is_complete() const { return live_row_count() == baseline_shape[0]; }
+bool ParameterSpec::is_complete() const {
+  return live_row_count() == baseline_shape[0];
+}
 
 int64_t ParameterTable::elements() const {
   int64_t total = 0;

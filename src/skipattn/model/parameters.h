@@ -18,26 +18,26 @@ enum class Init { kNormal, kZeros, kOnes };
 
 /// One parameter. In memory a matrix is [out, in] (a KV head is a run of rows); GPT-2's files hold it transposed.
 struct ParameterSpec {
-  std::string name;                        ///< Hugging Face's name: "transformer.h.0.attn.c_attn.weight"
-  std::vector<int64_t> baseline_shape;     ///< in memory, all heads live
+  std::string name;                                    ///< Hugging Face's name: "transformer.h.0.attn.c_attn.weight"
+  std::vector<int64_t> baseline_shape;                 ///< in memory, all heads live
   std::vector<std::pair<int64_t, int64_t>> live_rows;  ///< [begin, end) of the baseline rows that exist, ascending
   bool transposed_in_file = false;
-  bool is_norm = false;                    ///< kept in fp32 whatever the compute dtype
-  bool decays = false;                     ///< weight decay applies (matrices and embeddings only)
+  bool is_norm = false;  ///< kept in fp32 whatever the compute dtype
+  bool decays = false;   ///< weight decay applies (matrices and embeddings only)
   Init init = Init::kNormal;
-  double deviation = 0.02;                 ///< of Init::kNormal
+  double deviation = 0.02;  ///< of Init::kNormal
 
   int64_t live_row_count() const;
-  std::vector<int64_t> shape() const;      ///< in memory, live rows only
+  std::vector<int64_t> shape() const;  ///< in memory, live rows only
   std::vector<int64_t> file_shape() const;
-  int64_t elements() const;                ///< of shape()
-  bool is_complete() const;                ///< every baseline row is live
+  int64_t elements() const;  ///< of shape()
+  bool is_complete() const;  ///< every baseline row is live
 };
 
 /// Position of each of a layer's parameters in the table; -1 where it does not exist.
 struct LayerIndex {
   int norm1_weight = -1, norm1_bias = -1;
-  int qkv_weight = -1, qkv_bias = -1;      ///< Q of all heads, K of live heads, V of live heads
+  int qkv_weight = -1, qkv_bias = -1;  ///< Q of all heads, K of live heads, V of live heads
   int output_weight = -1, output_bias = -1;
   int norm2_weight = -1, norm2_bias = -1;
   int up_weight = -1, up_bias = -1;
@@ -49,8 +49,8 @@ struct ParameterTable {
   std::vector<LayerIndex> layers;
   int token_embedding = -1;
   int position_embedding = -1;
-  int norm_weight = -1, norm_bias = -1;    ///< the final norm
-  int head = -1;                           ///< == token_embedding when tied
+  int norm_weight = -1, norm_bias = -1;  ///< the final norm
+  int head = -1;                         ///< == token_embedding when tied
 
   int64_t elements() const;
 };

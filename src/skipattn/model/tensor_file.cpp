@@ -11,8 +11,8 @@ namespace skipattn::model {
 namespace {
 
 constexpr std::pair<io::DType, at::ScalarType> kTypes[] = {
-    {io::DType::kF32, at::kFloat}, {io::DType::kBF16, at::kBFloat16}, {io::DType::kF16, at::kHalf},
-    {io::DType::kF64, at::kDouble}, {io::DType::kI64, at::kLong},     {io::DType::kI32, at::kInt},
+    {io::DType::kF32, at::kFloat},  {io::DType::kBF16, at::kBFloat16}, {io::DType::kF16, at::kHalf},
+    {io::DType::kF64, at::kDouble}, {io::DType::kI64, at::kLong},      {io::DType::kI32, at::kInt},
     {io::DType::kU8, at::kByte},    {io::DType::kBool, at::kBool},
 };
 

@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <chrono>
-#include <fmt/format.h>
 
 #include "skipattn/training/loss.h"
 #include "skipattn/training/trainer.h"
@@ -68,7 +68,8 @@ Evaluation evaluate(const model::Decoder& decoder, const data::Loader& loader, c
             .to(at::kCPU, at::kFloat)
             .contiguous();
     for (int64_t r = 0; r < rows; ++r)
-      add_window(result, batch, r, losses.const_data_ptr<float>(), options.first_scored ? options.first_scored(first + r) : 0);
+      add_window(result, batch, r, losses.const_data_ptr<float>(),
+                 options.first_scored ? options.first_scored(first + r) : 0);
     if (options.on_hidden) options.on_hidden(first, hidden);
     report(options.progress, {.task = "evaluate",
                               .done = static_cast<double>(first + rows),

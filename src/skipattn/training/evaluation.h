@@ -13,7 +13,7 @@ namespace skipattn::training {
 
 /// Sum and number of the losses of some tokens.
 struct LossSum {
-  double sum = 0;      ///< nats
+  double sum = 0;  ///< nats
   int64_t count = 0;
   double mean() const { return count > 0 ? sum / static_cast<double>(count) : 0.0; }
 };
@@ -33,8 +33,8 @@ struct Evaluation {
 };
 
 struct EvaluationOptions {
-  int64_t windows = 0;       ///< the first this many
-  int64_t micro_batch = 1;   ///< windows per forward pass
+  int64_t windows = 0;      ///< the first this many
+  int64_t micro_batch = 1;  ///< windows per forward pass
   /// Per window (numbered from 0), the first position whose loss counts; empty: 0 (all of them).
   std::function<int64_t(int64_t window)> first_scored;
   /// Receives the hidden states [rows, T, D] of windows first … first + rows - 1; may be empty.

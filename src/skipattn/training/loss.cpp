@@ -11,7 +11,9 @@ namespace skipattn::training {
 namespace {
 
 /// Softmax statistics are kept in fp32, or fp64 for fp64 inputs.
-at::ScalarType accumulation_type(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+at::ScalarType accumulation_type(const at::Tensor& x) {
+  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
 
 struct Chunk {
   at::Tensor losses;         // [rows], 0 where the target is -1
@@ -37,8 +39,8 @@ Chunk evaluate_chunk(const at::Tensor& hidden, const at::Tensor& weight, const a
 
 class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
-                            const at::Tensor& targets, bool needs_gradient) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
+                            const at::Tensor& weight, const at::Tensor& targets, bool needs_gradient) {
     const at::ScalarType type = accumulation_type(hidden);
     const double count = std::max<double>(1.0, targets.ge(0).sum().item<double>());
     at::Tensor total = at::zeros({}, hidden.options().dtype(type));
@@ -56,8 +58,7 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
       if (!needs_gradient) continue;
       // d loss / d logits = (softmax - one-hot) / count, rounded to the compute dtype for the two products.
       chunk.probabilities.scatter_add_(1, chunk.index, at::full_like(chunk.counted, -1.0));
-      const at::Tensor logits_grad =
-          chunk.probabilities.mul_(chunk.counted.mul_(1.0 / count)).to(hidden.scalar_type());
+      const at::Tensor logits_grad = chunk.probabilities.mul_(chunk.counted.mul_(1.0 / count)).to(hidden.scalar_type());
       hidden_grad.narrow(0, begin, size).copy_(at::mm(logits_grad, weight));
       weight_grad.add_(at::mm(logits_grad.t(), part));
     }
@@ -71,7 +72,8 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
     const auto saved = context->get_saved_variables();
     const auto weight_dtype = static_cast<at::ScalarType>(context->saved_data["weight_dtype"].toInt());
     const at::Tensor& scale = grads[0];
-    return {saved[0] * scale.to(saved[0].scalar_type()), (saved[1] * scale).to(weight_dtype), at::Tensor(), at::Tensor()};
+    return {saved[0] * scale.to(saved[0].scalar_type()), (saved[1] * scale).to(weight_dtype), at::Tensor(),
+            at::Tensor()};
   }
 };
 

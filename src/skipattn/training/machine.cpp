@@ -21,7 +21,9 @@ bool cpu_multiplies_bf16() {
 
 }  // namespace
 
-std::string dtype_name(at::ScalarType dtype) { return dtype == at::kBFloat16 ? "bf16" : "fp32"; }
+std::string dtype_name(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? "bf16" : "fp32";
+}
 
 Machine use_machine(const MachineConfig& config) {
   Machine machine;

@@ -15,13 +15,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-nlohmann::json number_or_null(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(); }
+nlohmann::json number_or_null(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
+}
 
 std::string to_line(const MetricsRow& row) {
   nlohmann::ordered_json json = {
-      {"step", row.step},           {"tokens", row.tokens},
-      {"loss", number_or_null(row.loss)}, {"lr", row.lr},
-      {"grad_norm", number_or_null(row.grad_norm)}, {"step_ms", row.step_ms},
+      {"step", row.step},
+      {"tokens", row.tokens},
+      {"loss", number_or_null(row.loss)},
+      {"lr", row.lr},
+      {"grad_norm", number_or_null(row.grad_norm)},
+      {"step_ms", row.step_ms},
       {"time", row.time},
   };
   if (row.skipped) json["skipped"] = true;
@@ -55,7 +60,9 @@ std::vector<io::ScalarEvent> events_of(const MetricsRow& row) {
   return events;
 }
 
-bool is_event_file(const fs::path& path) { return path.filename().string().starts_with("events.out.tfevents."); }
+bool is_event_file(const fs::path& path) {
+  return path.filename().string().starts_with("events.out.tfevents.");
+}
 
 }  // namespace
 
@@ -84,8 +91,7 @@ MetricsLog::MetricsLog(const fs::path& folder, int64_t last_step) : path_(folder
   io::write_file_atomically(path_, text);
   for (const fs::directory_entry& entry : fs::directory_iterator(folder))
     if (is_event_file(entry.path())) fs::remove(entry.path());
-  const double now =
-      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   const fs::path event_file = folder / io::event_file_name(now);
   io::write_event_file(event_file, now, events);
   events_ = std::make_unique<io::EventFileAppender>(event_file);

@@ -16,15 +16,15 @@ namespace skipattn::training {
 
 /// One step.
 struct MetricsRow {
-  int64_t step = 0;          ///< from 1
-  int64_t tokens = 0;        ///< trained on so far, this step included
-  double loss = 0;           ///< nats per token of this step's batch, before its update; NaN where it was not finite
+  int64_t step = 0;    ///< from 1
+  int64_t tokens = 0;  ///< trained on so far, this step included
+  double loss = 0;     ///< nats per token of this step's batch, before its update; NaN where it was not finite
   double lr = 0;
-  double grad_norm = 0;      ///< before clipping
+  double grad_norm = 0;  ///< before clipping
   double step_ms = 0;
-  bool skipped = false;      ///< loss or gradient was not finite: no update was made
+  bool skipped = false;  ///< loss or gradient was not finite: no update was made
   std::optional<double> val_loss;
-  double time = 0;           ///< seconds since 1970
+  double time = 0;  ///< seconds since 1970
 };
 
 class MetricsLog {

@@ -9,10 +9,10 @@
 namespace skipattn::training {
 
 struct AdamWOptions {
-  double beta1 = 0.9;          ///< [0, 1)
-  double beta2 = 0.95;         ///< [0, 1)
-  double epsilon = 1e-8;       ///< added to the root of the second moment
-  double weight_decay = 0.1;   ///< decoupled: weights shrink by learning rate * this, where the parameter decays
+  double beta1 = 0.9;         ///< [0, 1)
+  double beta2 = 0.95;        ///< [0, 1)
+  double epsilon = 1e-8;      ///< added to the root of the second moment
+  double weight_decay = 0.1;  ///< decoupled: weights shrink by learning rate * this, where the parameter decays
 };
 
 /// One parameter's state. `compute` is what the model multiplies with: the master itself, or a bf16 copy of it.

@@ -1,8 +1,8 @@
 #include "skipattn/training/run_config.h"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <sstream>
-#include <toml++/toml.h>
 #include <type_traits>
 
 #include "skipattn/core/errors.h"
@@ -72,9 +72,12 @@ const char* expected_type() {
 std::string shown(const toml::node& node) {
   std::ostringstream out;
   node.visit([&](const auto& value) {
-    if constexpr (toml::is_table<decltype(value)>) out << "a table";
-    else if constexpr (toml::is_array<decltype(value)>) out << "a list";
-    else out << value;
+    if constexpr (toml::is_table<decltype(value)>)
+      out << "a table";
+    else if constexpr (toml::is_array<decltype(value)>)
+      out << "a list";
+    else
+      out << value;
   });
   return out.str();
 }
@@ -110,7 +113,8 @@ toml::table parse_toml(std::string_view text, const std::string& source) {
   try {
     return toml::parse(text, source);
   } catch (const toml::parse_error& error) {
-    throw InputError("{}:{}:{}: {}", source, error.source().begin.line, error.source().begin.column, error.description());
+    throw InputError("{}:{}:{}: {}", source, error.source().begin.line, error.source().begin.column,
+                     error.description());
   }
 }
 
@@ -129,9 +133,15 @@ std::string quoted(const std::string& text) {
   return out.str();
 }
 
-std::string toml_text(const std::string& value) { return quoted(value); }
-std::string toml_text(int64_t value) { return fmt::format("{}", value); }
-std::string toml_text(bool value) { return value ? "true" : "false"; }
+std::string toml_text(const std::string& value) {
+  return quoted(value);
+}
+std::string toml_text(int64_t value) {
+  return fmt::format("{}", value);
+}
+std::string toml_text(bool value) {
+  return value ? "true" : "false";
+}
 std::string toml_text(double value) {
   std::string text = fmt::format("{}", value);
   return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
@@ -181,7 +191,8 @@ RunConfig parse_run_config(std::string_view toml, const std::string& source,
     const std::string section(key_node.str());
     if (std::ranges::find(extra_sections, section) != extra_sections.end()) continue;
     if (std::ranges::find(kSections, section) == std::end(kSections)) {
-      faults.add("[{}]: unknown section{}; known are {}", section, did_you_mean(section, sections), join(sections, ", "));
+      faults.add("[{}]: unknown section{}; known are {}", section, did_you_mean(section, sections),
+                 join(sections, ", "));
     } else if (!node.is_table()) {
       faults.add("{}: must be a section [{}]", section, section);
     } else {

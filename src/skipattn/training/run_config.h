@@ -14,46 +14,46 @@
 namespace skipattn::training {
 
 struct DataConfig {
-  std::vector<std::string> train;    ///< token files, globs allowed; relative to the config file
-  std::vector<std::string> val;      ///< the same, held out
-  int64_t context = 1024;            ///< T, tokens per sequence
-  std::string order = "shuffled";    ///< "shuffled" (by seed, anew every epoch) or "sequential"
-  std::string packing = "stream";    ///< "stream": windows over everything; "documents": every window inside one document
-  bool document_mask = false;        ///< attention stays inside a document
-  bool reset_positions = false;      ///< positions count from the document's start in the window
-  int64_t min_document_tokens = 0;   ///< shorter documents are left out
-  int64_t end_of_text = -1;          ///< token id that ends a document in files without a side-car; -1: none
-  std::string tokenizer;             ///< folder whose tokenizer goes into the checkpoints; "": beside the data if there
+  std::vector<std::string> train;  ///< token files, globs allowed; relative to the config file
+  std::vector<std::string> val;    ///< the same, held out
+  int64_t context = 1024;          ///< T, tokens per sequence
+  std::string order = "shuffled";  ///< "shuffled" (by seed, anew every epoch) or "sequential"
+  std::string packing = "stream";  ///< "stream": windows over everything; "documents": every window inside one document
+  bool document_mask = false;      ///< attention stays inside a document
+  bool reset_positions = false;    ///< positions count from the document's start in the window
+  int64_t min_document_tokens = 0;  ///< shorter documents are left out
+  int64_t end_of_text = -1;         ///< token id that ends a document in files without a side-car; -1: none
+  std::string tokenizer;            ///< folder whose tokenizer goes into the checkpoints; "": beside the data if there
 };
 
 struct TrainingConfig {
-  int64_t steps = 1000;              ///< optimizer updates
-  int64_t tokens = 0;                ///< instead of steps: train on this many tokens; 0: use steps
-  int64_t batch_size = 8;            ///< sequences per update
-  int64_t micro_batch_size = 0;      ///< sequences per forward pass; 0: batch_size
-  double learning_rate = 6e-4;       ///< at its peak
-  double min_learning_rate = -1;     ///< at the end; -1: a tenth of the peak
-  int64_t warmup_steps = 100;        ///< steps of linear warm-up; cut to a tenth of all steps when they are fewer
-  std::string schedule = "cosine";   ///< "cosine", "constant" or "wsd"
-  double decay_fraction = 0.2;       ///< "wsd": share of the steps that decay
-  double weight_decay = 0.1;         ///< decoupled, on matrices only
+  int64_t steps = 1000;             ///< optimizer updates
+  int64_t tokens = 0;               ///< instead of steps: train on this many tokens; 0: use steps
+  int64_t batch_size = 8;           ///< sequences per update
+  int64_t micro_batch_size = 0;     ///< sequences per forward pass; 0: batch_size
+  double learning_rate = 6e-4;      ///< at its peak
+  double min_learning_rate = -1;    ///< at the end; -1: a tenth of the peak
+  int64_t warmup_steps = 100;       ///< steps of linear warm-up; cut to a tenth of all steps when they are fewer
+  std::string schedule = "cosine";  ///< "cosine", "constant" or "wsd"
+  double decay_fraction = 0.2;      ///< "wsd": share of the steps that decay
+  double weight_decay = 0.1;        ///< decoupled, on matrices only
   double beta1 = 0.9;
   double beta2 = 0.95;
-  double epsilon = 1e-8;             ///< AdamW's
-  double grad_clip = 1.0;            ///< largest global gradient norm; 0: no clipping
-  double dropout = 0.0;              ///< [0, 1)
-  bool recompute = false;            ///< run layers again in the backward pass instead of keeping activations
-  int64_t eval_every = 250;          ///< steps between validations; 0: only at the end
-  int64_t eval_tokens = 131072;      ///< tokens of one validation, rounded down to windows; 0: all
-  int64_t save_every = 250;          ///< steps between checkpoints; 0: only at the end
-  int64_t keep_last = 1;             ///< checkpoints kept
-  int64_t seed = 1;                  ///< of initial weights, data order and dropout
+  double epsilon = 1e-8;         ///< AdamW's
+  double grad_clip = 1.0;        ///< largest global gradient norm; 0: no clipping
+  double dropout = 0.0;          ///< [0, 1)
+  bool recompute = false;        ///< run layers again in the backward pass instead of keeping activations
+  int64_t eval_every = 250;      ///< steps between validations; 0: only at the end
+  int64_t eval_tokens = 131072;  ///< tokens of one validation, rounded down to windows; 0: all
+  int64_t save_every = 250;      ///< steps between checkpoints; 0: only at the end
+  int64_t keep_last = 1;         ///< checkpoints kept
+  int64_t seed = 1;              ///< of initial weights, data order and dropout
 };
 
 struct MachineConfig {
-  std::string device = "auto";       ///< "cpu", "cuda" or "auto"
-  std::string dtype = "auto";        ///< "fp32", "bf16" or "auto" (what is native and fast here)
-  int64_t threads = 0;               ///< 0: all processors
+  std::string device = "auto";  ///< "cpu", "cuda" or "auto"
+  std::string dtype = "auto";   ///< "fp32", "bf16" or "auto" (what is native and fast here)
+  int64_t threads = 0;          ///< 0: all processors
 };
 
 struct RunConfig {
@@ -61,7 +61,7 @@ struct RunConfig {
   DataConfig data;
   TrainingConfig training;
   MachineConfig run;
-  std::set<std::string> given;         ///< "section.key" of what a file or a command line set
+  std::set<std::string> given;  ///< "section.key" of what a file or a command line set
 };
 
 /// Calls visit(section, key, field, meaning) for every key of every section.

@@ -26,7 +26,8 @@ class Checker {
 };
 
 void check_data(const DataConfig& data, Checker& check) {
-  if (data.train.empty()) check.faults.add("data.train: not given; name the token files that 'skipattn tokenize' wrote");
+  if (data.train.empty())
+    check.faults.add("data.train: not given; name the token files that 'skipattn tokenize' wrote");
   check.at_least("data.context", data.context, 1);
   check.one_of("data.order", data.order, {"shuffled", "sequential"});
   check.one_of("data.packing", data.packing, {"stream", "documents"});

@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 /// Keys that a resumed run may change: how long, how often, and on what machine.
 bool may_change(const std::string& section, const std::string& key) {
-  static const std::vector<std::string> kFree = {"steps", "tokens", "eval_every", "eval_tokens", "save_every", "keep_last"};
+  static const std::vector<std::string> kFree = {"steps",       "tokens",     "eval_every",
+                                                 "eval_tokens", "save_every", "keep_last"};
   return section == "run" || (section == "training" && std::ranges::find(kFree, key) != kFree.end());
 }
 
@@ -60,8 +61,8 @@ void take_from_data(RunConfig& config, const data::TokenFiles& files) {
   model::ModelConfig& model = config.model;
   if (model.vocabulary == 0) model.vocabulary = files.vocab_size() > 0 ? files.vocab_size() : 50257;
   if (files.vocab_size() > model.vocabulary)
-    throw InputError("[data] {} has a vocabulary of {} tokens; model.vocabulary={} must not be smaller", files.description(),
-                     files.vocab_size(), model.vocabulary);
+    throw InputError("[data] {} has a vocabulary of {} tokens; model.vocabulary={} must not be smaller",
+                     files.description(), files.vocab_size(), model.vocabulary);
   if (model.end_of_text < 0 && files.end_of_text()) model.end_of_text = *files.end_of_text();
 }
 

@@ -15,11 +15,11 @@ namespace skipattn::training {
 
 struct RunData {
   std::shared_ptr<const data::TokenFiles> train_files;
-  std::shared_ptr<const data::TokenFiles> val_files;   ///< null without data.val
+  std::shared_ptr<const data::TokenFiles> val_files;  ///< null without data.val
   std::unique_ptr<data::Loader> train;
-  std::unique_ptr<data::Loader> val;                   ///< sequential; null without data.val
-  int64_t val_windows = 0;                             ///< how many of them one validation reads
-  std::filesystem::path tokenizer;                     ///< folder with tokenizer files; empty when there is none
+  std::unique_ptr<data::Loader> val;  ///< sequential; null without data.val
+  int64_t val_windows = 0;            ///< how many of them one validation reads
+  std::filesystem::path tokenizer;    ///< folder with tokenizer files; empty when there is none
 };
 
 /// Opens what config.data names; takes model.vocabulary, model.positions and end_of_text from it where they are not given.

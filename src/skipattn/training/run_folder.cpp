@@ -36,7 +36,9 @@ std::vector<int64_t> checkpoint_steps(const fs::path& folder) {
   return steps;
 }
 
-fs::path checkpoint_name(int64_t step) { return fmt::format("{}{}", kCheckpoint, step); }
+fs::path checkpoint_name(int64_t step) {
+  return fmt::format("{}{}", kCheckpoint, step);
+}
 
 }  // namespace
 

@@ -16,10 +16,10 @@ namespace skipattn::training {
 
 /// What trainer.json holds.
 struct TrainerState {
-  int64_t step = 0;             ///< updates attempted
-  int64_t tokens = 0;           ///< trained on
-  int64_t skipped_steps = 0;    ///< updates left out because something was not finite
-  std::string settings;         ///< the run's settings as TOML, compared when the run goes on
+  int64_t step = 0;           ///< updates attempted
+  int64_t tokens = 0;         ///< trained on
+  int64_t skipped_steps = 0;  ///< updates left out because something was not finite
+  std::string settings;       ///< the run's settings as TOML, compared when the run goes on
 };
 
 class RunFolder {

@@ -50,7 +50,8 @@ at::Tensor to_targets(const data::Batch& batch, int64_t begin, int64_t count, at
 
 Trainer::Trainer(model::Decoder& decoder, const TrainingConfig& config, const Machine& machine)
     : decoder_(decoder), config_(config), machine_(machine) {
-  optimizer_ = {.beta1 = config.beta1, .beta2 = config.beta2, .epsilon = config.epsilon, .weight_decay = config.weight_decay};
+  optimizer_ = {
+      .beta1 = config.beta1, .beta2 = config.beta2, .epsilon = config.epsilon, .weight_decay = config.weight_decay};
   const auto& specs = decoder.table().specs;
   for (size_t i = 0; i < specs.size(); ++i) {
     AdamWSlot slot;
@@ -83,8 +84,8 @@ void Trainer::add_gradients(bool first) {
     // Sums over micro-batches are kept in fp32; a single micro-batch needs no sum.
     if (first) {
       const bool is_sum = config_.micro_batch_size < config_.batch_size;
-      gradients_[i] = is_sum ? gradient.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous()
-                             : gradient.contiguous();
+      gradients_[i] =
+          is_sum ? gradient.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous() : gradient.contiguous();
     } else {
       gradients_[i].add_(gradient);
     }

@@ -17,10 +17,10 @@ namespace skipattn::training {
 
 /// What one step did.
 struct StepOutcome {
-  double loss = 0;         ///< mean over the batch, before the update
-  double grad_norm = 0;    ///< before clipping
+  double loss = 0;       ///< mean over the batch, before the update
+  double grad_norm = 0;  ///< before clipping
   double learning_rate = 0;
-  bool skipped = false;    ///< loss or gradient norm was not finite; nothing was changed
+  bool skipped = false;  ///< loss or gradient norm was not finite; nothing was changed
 };
 
 class Trainer {

@@ -27,7 +27,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kMostSkippedInARow = 10;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -40,7 +42,11 @@ double median(std::vector<double> values) {
 class Session {
  public:
   explicit Session(const TrainingRun& run)
-      : run_(run), config_(checked_config(run)), data_(open_data(config_)), machine_(use_machine(config_.run)), folder_(run.out) {
+      : run_(run),
+        config_(checked_config(run)),
+        data_(open_data(config_)),
+        machine_(use_machine(config_.run)),
+        folder_(run.out) {
     checkpoint_ = run.resume ? folder_.latest() : std::nullopt;
     settings_ = to_toml(config_, /*comments=*/false);
     decoder_ = std::make_unique<model::Decoder>(starting_model());
@@ -60,8 +66,8 @@ class Session {
       const bool stop = stop_requested() && !last;
       if (last || stop || is_due(config_.training.save_every)) save();
       if (stop)
-        throw Stopped(fmt::format("stopped after step {} of {}; saved in '{}', --resume goes on from there", state_.step,
-                                  config_.training.steps, folder_.path().string()));
+        throw Stopped(fmt::format("stopped after step {} of {}; saved in '{}', --resume goes on from there",
+                                  state_.step, config_.training.steps, folder_.path().string()));
     }
     return result();
   }
@@ -151,11 +157,13 @@ class Session {
 
   [[noreturn]] void diverged() const {
     const auto latest = folder_.latest();
-    throw Diverged(fmt::format("[train] step {}: the loss or its gradient was not finite ten steps in a row; {}; try a lower "
-                               "training.learning_rate or fp32",
-                               state_.step, latest ? fmt::format("the last good checkpoint is '{}'", latest->string())
-                                                   : std::string("there was no checkpoint yet")),
-                   settings_);
+    throw Diverged(
+        fmt::format("[train] step {}: the loss or its gradient was not finite ten steps in a row; {}; try a lower "
+                    "training.learning_rate or fp32",
+                    state_.step,
+                    latest ? fmt::format("the last good checkpoint is '{}'", latest->string())
+                           : std::string("there was no checkpoint yet")),
+        settings_);
   }
 
   TrainingResult result() {
@@ -164,7 +172,8 @@ class Session {
     result.tokens = state_.tokens;
     const auto& rows = log_->rows();
     const size_t count = std::min<size_t>(20, rows.size());
-    for (size_t i = rows.size() - count; i < rows.size(); ++i) result.train_loss += rows[i].loss / static_cast<double>(count);
+    for (size_t i = rows.size() - count; i < rows.size(); ++i)
+      result.train_loss += rows[i].loss / static_cast<double>(count);
     // A run that was finished already is only looked at again.
     if (!evaluation_ && data_.val) evaluation_ = validate();
     result.final = evaluation_;
@@ -197,6 +206,8 @@ class Session {
 
 }  // namespace
 
-TrainingResult run_training(const TrainingRun& run) { return Session(run).train(); }
+TrainingResult run_training(const TrainingRun& run) {
+  return Session(run).train();
+}
 
 }  // namespace skipattn::training

@@ -13,11 +13,11 @@
 namespace skipattn::training {
 
 struct TrainingRun {
-  RunConfig config;                             ///< not yet finished (finish_run_config is called here)
-  std::filesystem::path out;                    ///< run_folder.h
-  std::optional<std::filesystem::path> init;    ///< a model folder to start from instead of random weights
-  bool resume = false;                          ///< go on from `out` where there is something to go on from
-  std::string task = "train";                   ///< name for progress reports
+  RunConfig config;                           ///< not yet finished (finish_run_config is called here)
+  std::filesystem::path out;                  ///< run_folder.h
+  std::optional<std::filesystem::path> init;  ///< a model folder to start from instead of random weights
+  bool resume = false;                        ///< go on from `out` where there is something to go on from
+  std::string task = "train";                 ///< name for progress reports
   ProgressSink progress;
 };
 
@@ -31,7 +31,7 @@ struct TrainingResult {
   int64_t skipped_steps = 0;
   int64_t parameters = 0;
   std::string machine;
-  std::string settings;             ///< run.toml
+  std::string settings;  ///< run.toml
 };
 
 /// Runs, checkpoints, validates. Throws InputError (settings, data), RunError (disk, ten steps in a row that were not
