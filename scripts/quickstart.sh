@@ -23,6 +23,7 @@ while (($#)); do
   esac
 done
 
+SKIPATTN_TARGET=skipattn
 source scripts/setup.sh
 RUN=build/skipattn
 
