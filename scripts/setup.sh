@@ -69,6 +69,18 @@ install_torch() {
   TORCH_PYTHON=.venv/bin/python
 }
 
+# Older distributions have a CMake below 3.25; PyPI has a newer one.
+ensure_cmake() {
+  local version
+  version=$(cmake --version 2>/dev/null | awk 'NR == 1 {print $3}')
+  [[ "$(printf '3.25\n%s\n' "${version:-0}" | sort -V | head -n 1)" == 3.25 ]] && return
+  [[ -n "${SKIPATTN_PREFIX:-}" ]] && die "cmake ${version:-(none)} is too old: 3.25 or newer is needed"
+  say "installing a newer cmake than ${version:-none} into .venv"
+  [[ -x .venv/bin/python ]] || python3 -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check 'cmake>=3.25,<4' || die "pip could not install cmake"
+  export PATH="$PWD/.venv/bin:$PATH"
+}
+
 # A prefix of unpacked packages brings its own tools and libraries.
 use_prefix() {
   [[ -n "${SKIPATTN_PREFIX:-}" ]] || return 0
@@ -105,6 +117,7 @@ build() {
 
 install_packages
 use_prefix
+ensure_cmake
 install_torch
 export SKIPATTN_PYTHON="$TORCH_PYTHON"
 build
