@@ -13,7 +13,7 @@ namespace {
 using ::testing::HasSubstr;
 using io::error_of;
 
-constexpr const char* kConfig = R"(
+constexpr const char* kConfig = R"toml(
 [model]
 name = "gpt2-tiny"
 [data]
@@ -24,7 +24,7 @@ seeds = [5, 7]
 [variants.hot]
 model.routing = "cla(group=2)"
 training.learning_rate = 2e-3
-)";
+)toml";
 
 Experiment read(const io::TestFolder& folder, const std::string& text, ExperimentArguments arguments = {}) {
   arguments.config = folder.write("e.toml", text);
