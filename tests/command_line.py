@@ -37,9 +37,10 @@ def test_help_version_and_wrong_use(folder):
         text = run(command, "--help").stdout
         assert "Examples:" in text and "--json" in text, command
     fails(code=2)
-    fails("paln", code=2)
+    fails("paln", code=2, says="did you mean 'plan'?")
     fails("plan", "--modle", "gpt2", code=2, says="--modle")
     fails("plan", "--dtype", "fp12", code=2)
+    fails("plan", "--context", "0", says="must be a whole number of 1 or more")
 
 
 def test_plan_keys(folder):
@@ -102,8 +103,23 @@ def test_tokenize_mistakes(folder):
     (folder / "broken").mkdir()
     (folder / "broken" / "tokenizer.json").write_text('{"model": {"type": "BPE", "vocab": {')
     fails("tokenize", folder / "a.txt", "--tokenizer", folder / "broken", *out, says="tokenizer.json")
-    fails("tokenize", folder / "a.txt", "--train-bpe", 300, "--out", folder / "no" / "x.bin", says="folder does not exist")
+    fails("tokenize", folder / "a.txt", "--train-bpe", 300, "--out", folder / "a.txt" / "x.bin", code=1, says="a.txt")
     assert not (folder / "x.bin").exists() and not (folder / "x.bin.json").exists()
+
+
+def test_a_tokenizer_belongs_to_its_token_files(folder):
+    (folder / "a.txt").write_text("some words and others, one line after another\n" * 100)
+    run("tokenize", folder / "a.txt", "--train-bpe", 300, "--val", 0.2, "--out", folder / "data" / "train.bin")
+    fails("tokenize", folder / "a.txt", "--train-bpe", 280, "--out", folder / "data" / "other.bin", says="holds another vocabulary")
+    assert not (folder / "data" / "other.bin").exists()
+    run("tokenize", folder / "a.txt", "--train-bpe", 280, "--out", folder / "more" / "x.bin")
+    settings = ("train", "--config", config(folder), "--out", folder / "out", "--set", f"data.train={folder}/data/train.bin",
+                "--set", f"data.val={folder}/data/val.bin", "--set", "model.vocabulary=0", "--set", "training.steps=1")
+    fails(*settings, "--set", f"data.tokenizer={folder}/more/tokenizer", says="is not the one that")
+    fails(*settings, "--set", f"data.val={folder}/more/x.bin", says="different vocabularies")
+    fails(*settings, "--set", "data.packing=documents", "--set", "data.context=9000", says="the longest has")
+    run(*settings)
+    assert (folder / "out" / "vocab.json").exists()
 
 
 def test_train_and_eval_keys(folder):

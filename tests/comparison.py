@@ -106,7 +106,9 @@ def test_dry_run_and_mistakes(folder):
     fails(*base, "--variant", "x:training.lr=3", says="training.lr")
     fails(*base, "--variant", "sla", "--variant", "sla", says="named twice")
     fails(*base, "--collect", says="nothing to collect")
+    fails(*base, "--set", "data.val=[]", says="data.val: not given")
     run(*base, "--variant", "sla", "--quiet")
+    fails(*base, "--variant", "sla", "--collect", "--set", "training.learning_rate=1", says="training.learning_rate")
     fails(*base, "--variant", "sla", "--set", "training.learning_rate=1", says="training.learning_rate")
 
 

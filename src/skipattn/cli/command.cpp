@@ -58,6 +58,14 @@ bool wants_color() {
   return isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
 }
 
+const CLI::Validator kOneOrMore(
+    [](std::string& text) {
+      int64_t value = 0;
+      const bool fits = CLI::detail::lexical_cast(text, value) && value >= 1;
+      return fits ? std::string() : "must be a whole number of 1 or more, not " + text;
+    },
+    "1 or more");
+
 nlohmann::ordered_json finite_or_null(double value) {
   return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
 }

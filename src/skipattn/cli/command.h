@@ -46,6 +46,9 @@ ProgressSink progress_view(const CommonOptions& common);
 /// True when standard output is a terminal that takes colours.
 bool wants_color();
 
+/// Checks that a number is 1 or more, in words a person understands.
+extern const CLI::Validator kOneOrMore;
+
 /// A number for JSON: null when it is not finite.
 nlohmann::ordered_json finite_or_null(double value);
 

@@ -89,8 +89,7 @@ void add_compare_command(CLI::App& app, Action& chosen) {
       ->add_option("--variant", options->experiment.variants,
                    "NAME[:KEY=VALUE,…]; may be repeated; default: the file's")
       ->allow_extra_args(false);
-  command->add_option("--seeds", options->experiment.seeds, "how many seeds, from training.seed on")
-      ->check(CLI::PositiveNumber);
+  command->add_option("--seeds", options->experiment.seeds, "how many seeds, from training.seed on")->check(kOneOrMore);
   command->add_option("--set", options->experiment.overrides, "override any key for all variants; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--shard", options->shard, "I/N: do only every N-th run, beginning with the I-th");

@@ -156,15 +156,14 @@ void add_eval_command(CLI::App& app, Action& chosen) {
   command->add_option("--data", options->data, "token file; a glob or several are read as one")->required();
   command->add_option("--routing", options->routing, "give the model this routing first; default: its own");
   command->add_option("--context", options->context, "tokens of a window; default: the model's positions")
-      ->check(CLI::PositiveNumber);
+      ->check(kOneOrMore);
   command
       ->add_option("--stride", options->stride,
                    "tokens from one window's start to the next's; default: --context, no overlap")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--max-tokens", options->max_tokens, "stop after about this many tokens")
-      ->check(CLI::PositiveNumber);
+      ->check(kOneOrMore);
+  command->add_option("--max-tokens", options->max_tokens, "stop after about this many tokens")->check(kOneOrMore);
   command->add_option("--batch", options->batch, "windows per forward pass; default: about 4096 tokens")
-      ->check(CLI::PositiveNumber);
+      ->check(kOneOrMore);
   command->add_option("--end-of-text", options->end_of_text,
                       "token id that ends a document, for files without a side-car");
   command->add_flag("--document-mask", options->document_mask, "attention stays inside a document");

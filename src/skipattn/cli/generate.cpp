@@ -239,7 +239,7 @@ void add_generate_command(CLI::App& app, Action& chosen) {
   file->excludes(ids);
   arguments->prompt_option = prompt;
   command->add_option("--max-new-tokens", arguments->max_new_tokens, "default: 100, or fewer where positions end")
-      ->check(CLI::PositiveNumber);
+      ->check(kOneOrMore);
   command->add_option("--temperature", arguments->sampling.temperature, "0: always the likeliest token")
       ->capture_default_str();
   command->add_option("--top-k", arguments->sampling.top_k, "draw among the k likeliest tokens; 0: all")

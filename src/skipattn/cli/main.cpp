@@ -2,12 +2,14 @@
 // 0 done, 1 failed, 2 wrong use or input, 3 stopped before the end by a signal and saved.
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <iostream>
 #include <new>
 
 #include "skipattn/cli/command.h"
 #include "skipattn/core/errors.h"
 #include "skipattn/core/stop.h"
+#include "skipattn/core/text.h"
 
 namespace {
 
@@ -56,6 +58,12 @@ int main(int argc, char** argv) {
   skipattn::cli::add_convert_command(app, chosen);
   skipattn::cli::add_generate_command(app, chosen);
 
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  if (argc > 1 && argv[1][0] != '-' && std::ranges::find(names, argv[1]) == names.end())
+    return fail(kWrongUse, fmt::format("'{}': unknown command{}; known are {}", argv[1],
+                                       skipattn::did_you_mean(argv[1], names), skipattn::join(names, ", ")));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -65,7 +65,7 @@ void add_plan_command(CLI::App& app, Action& chosen) {
                       "routing text, or @file.toml / @file.json; default: the model's own");
   command
       ->add_option("--context", options->context, "tokens that FLOPs are averaged over; default: the model's positions")
-      ->check(CLI::PositiveNumber);
+      ->check(kOneOrMore);
 }
 
 }  // namespace skipattn::cli

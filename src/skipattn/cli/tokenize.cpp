@@ -63,16 +63,29 @@ tokenizer::Tokenizer trained_tokenizer(const TokenizeArguments& arguments, uint6
   return tokenizer::train_bpe(counter, options);
 }
 
+/// The tokenizer goes beside the token files; one that is there already must be the same, since others were made with it.
+void check_place(const fs::path& folder, const tokenizer::Tokenizer& tokenizer) {
+  const bool there = fs::exists(folder / "vocab.json") || fs::exists(folder / "tokenizer.json");
+  if (there && tokenizer::Tokenizer::load(folder).hash() != tokenizer.hash())
+    throw InputError(
+        "[tokenize] '{}' holds another vocabulary, which token files beside it may have been made with; write to "
+        "another folder, delete it, or use it with --tokenizer",
+        folder.string());
+  std::error_code error;
+  fs::create_directories(folder.parent_path(), error);
+  if (error) throw RunError("'{}': cannot be made: {}", folder.parent_path().string(), error.message());
+}
+
 void run_tokenize(const TokenizeArguments& arguments) {
   if (arguments.tokenizer.empty() == (arguments.train_bpe == 0))
     throw InputError("[tokenize] give either --tokenizer DIR or --train-bpe N");
   const ProgressSink progress = progress_view(arguments);
   const auto seed = static_cast<uint64_t>(arguments.seed.value_or(1));
   const fs::path out = fs::absolute(arguments.out);
-  if (!fs::is_directory(out.parent_path()))
-    throw InputError("[tokenize] --out '{}': its folder does not exist", arguments.out);
   const tokenizer::Tokenizer tokenizer = arguments.train_bpe > 0 ? trained_tokenizer(arguments, seed, progress)
                                                                  : tokenizer::Tokenizer::load(arguments.tokenizer);
+  const fs::path folder = out.parent_path() / "tokenizer";
+  check_place(folder, tokenizer);
   data::TokenizeOptions options;
   options.inputs = arguments.inputs;
   options.reading = reading(arguments);
@@ -84,7 +97,6 @@ void run_tokenize(const TokenizeArguments& arguments) {
   const data::TokenizeResult result = data::tokenize_corpus(options, tokenizer, progress);
 
   // Beside the token files, so that training finds it and puts it into checkpoints.
-  const fs::path folder = out.parent_path() / "tokenizer";
   fs::create_directories(folder);
   tokenizer.save(folder);
 

@@ -8,10 +8,11 @@ namespace skipattn {
 namespace {
 
 std::atomic<bool> stop_flag{false};
+std::atomic<bool> interrupted{false};  // by SIGINT: only a second one of these ends the process
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only touch lock-free atomics");
 
 void on_signal(int number) {
-  if (number == SIGINT && stop_flag.load()) {
+  if (number == SIGINT && interrupted.exchange(true)) {
     std::signal(SIGINT, SIG_DFL);
     std::raise(SIGINT);
   }
@@ -32,6 +33,7 @@ void request_stop() {
 }
 void clear_stop_request() {
   stop_flag.store(false);
+  interrupted.store(false);
 }
 
 }  // namespace skipattn

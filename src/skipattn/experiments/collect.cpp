@@ -108,6 +108,7 @@ std::vector<std::string> machine_lines(const std::vector<PlannedRun>& runs) {
 }  // namespace
 
 ReportData collect(const Experiment& experiment, const fs::path& out, const std::string& cache_dtype) {
+  check_finished_runs(experiment, out);
   const std::vector<PlannedRun> runs = plan_runs(experiment, out);
   ReportData data;
   data.title = "Skip-layer attention: comparison";

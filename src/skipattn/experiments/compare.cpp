@@ -107,15 +107,19 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment, const fs::path& 
   return runs;
 }
 
+void check_finished_runs(const Experiment& experiment, const fs::path& out) {
+  for (const PlannedRun& planned : plan_runs(experiment, out))
+    if (const auto result = read_run_result(planned.folder))
+      check_finished(*result, finished_config(experiment, planned), planned.folder);
+}
+
 void do_runs(const Experiment& experiment, const fs::path& out, const Shard& shard, const ProgressSink& progress) {
+  check_finished_runs(experiment, out);
   const std::vector<PlannedRun> runs = plan_runs(experiment, out);
   for (size_t i = 0; i < runs.size(); ++i) {
     if (static_cast<int>(i % static_cast<size_t>(shard.count)) != shard.index - 1) continue;
     const PlannedRun& planned = runs[i];
-    if (const auto result = read_run_result(planned.folder)) {
-      check_finished(*result, finished_config(experiment, planned), planned.folder);
-      continue;
-    }
+    if (planned.finished) continue;
     const std::string task = fmt::format("[{}/{}] {} seed {}", i + 1, runs.size(), planned.variant->name, planned.seed);
     do_run(experiment, planned, task, progress);
   }

@@ -41,6 +41,9 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment, const std::files
 void do_runs(const Experiment& experiment, const std::filesystem::path& out, const Shard& shard,
              const ProgressSink& progress);
 
+/// Throws InputError when a finished run was made with other settings than it would have now.
+void check_finished_runs(const Experiment& experiment, const std::filesystem::path& out);
+
 /// What the folders hold, with statistics; runs without a result say so. `cache_dtype`: of the KV bytes per token.
 ReportData collect(const Experiment& experiment, const std::filesystem::path& out, const std::string& cache_dtype);
 

@@ -133,6 +133,8 @@ void put_baseline_first(std::vector<Variant>& variants) {
 
 void check(const Experiment& experiment) {
   FaultList faults;
+  if (experiment.base.data.val.empty())
+    faults.add("data.val: not given; variants are compared on held-out token files");
   std::set<std::string> names;
   for (const Variant& variant : experiment.variants) {
     if (!names.insert(variant.name).second) faults.add("variant '{}': named twice", variant.name);

@@ -10,14 +10,15 @@
 namespace skipattn::experiments {
 namespace {
 
-using ::testing::HasSubstr;
 using io::error_of;
+using ::testing::HasSubstr;
 
 constexpr const char* kConfig = R"toml(
 [model]
 name = "gpt2-tiny"
 [data]
 train = "t.bin"
+val = "v.bin"
 [compare]
 variants = ["sla", "baseline", "sla(keys=own)", "hot"]
 seeds = [5, 7]
@@ -48,7 +49,8 @@ TEST(Variants, TheFileNamesThemAndBaselineComesFirst) {
 TEST(Variants, TheCommandLineReplacesTheList) {
   const io::TestFolder folder;
   ExperimentArguments arguments;
-  arguments.variants = {"sla(distance=1, which=[0,2], heads=2):training.steps=3,training.schedule=wsd", "mine:model.routing=skipv1"};
+  arguments.variants = {"sla(distance=1, which=[0,2], heads=2):training.steps=3,training.schedule=wsd",
+                        "mine:model.routing=skipv1"};
   arguments.seeds = 3;
   arguments.overrides = {"training.seed=10"};
   const Experiment experiment = read(folder, kConfig, arguments);

@@ -61,7 +61,7 @@ void check_available(const Decoder& source, const Decoder& target) {
     if (const auto heads = lost_heads(want.live_values, have.live_values); !heads.empty())
       faults.add("reads values of layer {}, heads {}, which the model has no weights for", l, heads_text(heads));
   }
-  faults.throw_if_any(fmt::format("[convert] {}: ", target.routing().text));
+  faults.throw_if_any(fmt::format("[routing] {}: ", target.routing().text));
 }
 
 std::string dropped_text(const routing::LayerPlan& before, const routing::LayerPlan& after) {

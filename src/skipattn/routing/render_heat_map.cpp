@@ -87,7 +87,7 @@ class Canvas {
   /// One line: the meaning of every mark that occurs, and the colours' scale.
   std::string legend() const {
     std::string line = ". own layer";
-    if (has_number_) line += "   3 three layers back";
+    if (has_number_) line += "   a number: so many layers back";
     if (has_other_head_) line += "   3' another head of that layer";
     if (has_joint_) line += "   +2 two sources jointly";
     if (has_none_) line += "   x no attention";

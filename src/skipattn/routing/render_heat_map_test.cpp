@@ -33,7 +33,7 @@ TEST(HeatMap, ShowsHowFarEveryHeadReaches) {
             "    0   . .    . .        2     2\n"
             "    1   . .    . .        2     2\n"
             "    2   . 2    . .        1     2\n"
-            ". own layer   3 three layers back\n");
+            ". own layer   a number: so many layers back\n");
 }
 
 TEST(HeatMap, MarksOtherHeadsJointSourcesDroppedHeadsAndWindows) {

@@ -4,8 +4,8 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <map>
+#include <memory>
 
 #include "skipattn/data/token_writer.h"
 #include "skipattn/io/test_folder.h"
@@ -47,8 +47,8 @@ TEST(Evaluation, BucketsAddUpToTheMeanOfEveryToken) {
   for (int64_t window = 0; window < loader.windows(); ++window) {
     const data::Batch batch = loader.sequences(window, 1);
     const at::Tensor hidden = decoder.hidden_states(to_input(batch, 0, 1, at::kCPU));
-    const at::Tensor losses = at::cross_entropy_loss(decoder.logits(hidden)[0], to_targets(batch, 0, 1, at::kCPU), {},
-                                                     at::Reduction::None);
+    const at::Tensor losses =
+        at::cross_entropy_loss(decoder.logits(hidden)[0], to_targets(batch, 0, 1, at::kCPU), {}, at::Reduction::None);
     for (int64_t t = 0; t < 40; ++t) {
       sum += losses[t].item<double>();
       LossSum& bucket = by_document[batch.document_positions[t] < 64 ? 0 : 64];

@@ -63,7 +63,8 @@ TEST(MetricsLog, ResumingDropsLaterRowsAndOneCutShort) {
 TEST(MetricsLog, ANewRunBeginsEmptyAndGarbageIsNamed) {
   const io::TestFolder folder;
   folder.write("metrics.jsonl", "{\"step\": 1, \"tokens\": 3}\nnonsense\n");
-  EXPECT_NE(io::error_of<InputError>([&] { read_metrics(folder / "metrics.jsonl"); }).find("line 2"), std::string::npos);
+  EXPECT_NE(io::error_of<InputError>([&] { read_metrics(folder / "metrics.jsonl"); }).find("line 2"),
+            std::string::npos);
   const MetricsLog log(folder.path(), 0);
   EXPECT_TRUE(read_metrics(folder / "metrics.jsonl").empty());
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "skipattn/model/config.h"
+#include "skipattn/training/schedule.h"
 
 namespace skipattn::training {
 
@@ -137,7 +138,11 @@ void apply_override(RunConfig& config, std::string_view assignment);
 /// All keys with their values as TOML that read_run_config reads back; `comments` adds each key's meaning.
 std::string to_toml(const RunConfig& config, bool comments);
 
-/// Derived values (micro_batch_size, min_learning_rate, steps from tokens, …) filled in, then every fault reported at
+/// The learning rates that the settings mean: a negative minimum is a tenth of the peak, and warm-up is at most a tenth of
+/// all steps.
+Schedule learning_rate_schedule(const TrainingConfig& training);
+
+/// Derived values (micro_batch_size, steps from tokens, positions, …) filled in, then every fault reported at
 /// once (InputError). Does not touch files.
 void finish_run_config(RunConfig& config);
 

@@ -64,15 +64,24 @@ void check_training(const TrainingConfig& training, Checker& check) {
 
 }  // namespace
 
+Schedule learning_rate_schedule(const TrainingConfig& training) {
+  Schedule schedule;
+  schedule.kind = training.schedule;
+  schedule.peak = training.learning_rate;
+  schedule.minimum = training.min_learning_rate < 0 ? training.learning_rate / 10 : training.min_learning_rate;
+  schedule.warmup_steps = std::min(training.warmup_steps, training.steps / 10);
+  schedule.total_steps = training.steps;
+  schedule.decay_fraction = training.decay_fraction;
+  return schedule;
+}
+
 void finish_run_config(RunConfig& config) {
   TrainingConfig& training = config.training;
   if (training.micro_batch_size == 0) training.micro_batch_size = training.batch_size;
-  if (training.min_learning_rate < 0) training.min_learning_rate = training.learning_rate / 10;
   if (training.tokens > 0 && training.batch_size > 0 && config.data.context > 0) {
     const int64_t per_step = training.batch_size * config.data.context;
     training.steps = std::max<int64_t>(1, (training.tokens + per_step - 1) / per_step);
   }
-  training.warmup_steps = std::min(training.warmup_steps, std::max<int64_t>(0, training.steps / 10));
   if (config.model.positions == 0) config.model.positions = config.data.context;
   config.model.derive();
 

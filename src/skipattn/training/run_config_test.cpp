@@ -9,8 +9,8 @@
 namespace skipattn::training {
 namespace {
 
-using ::testing::HasSubstr;
 using io::error_of;
+using ::testing::HasSubstr;
 
 TEST(RunConfig, PrintedDefaultsReadBackAsThemselves) {
   const RunConfig defaults;
@@ -32,7 +32,8 @@ TEST(RunConfig, ARoutingMayBeATable) {
   RunConfig finished = config;
   finished.data.train = {"x.bin"};
   finish_run_config(finished);
-  EXPECT_EQ(routing::parse_routing(config.model.routing, {12, 12}), routing::parse_routing("sla(distance=9)", {12, 12}));
+  EXPECT_EQ(routing::parse_routing(config.model.routing, {12, 12}),
+            routing::parse_routing("sla(distance=9)", {12, 12}));
 }
 
 TEST(RunConfig, PathsAreRelativeToTheFile) {
@@ -44,11 +45,10 @@ TEST(RunConfig, PathsAreRelativeToTheFile) {
 }
 
 TEST(RunConfig, EveryUnknownKeyAndWrongTypeIsNamedAtOnce) {
-  const std::string message = error_of<InputError>([] {
-    parse_run_config("[training]\nstps = 3\nlearning_rate = \"fast\"\n[modle]\nx = 1\n", "a.toml");
-  });
+  const std::string message = error_of<InputError>(
+      [] { parse_run_config("[training]\nstps = 3\nlearning_rate = \"fast\"\n[modle]\nx = 1\n", "a.toml"); });
   EXPECT_THAT(message, HasSubstr("a.toml: training.stps: unknown key (did you mean 'steps'?)"));
-  EXPECT_THAT(message, HasSubstr("training.learning_rate = fast: must be a number"));
+  EXPECT_THAT(message, HasSubstr("training.learning_rate = 'fast': must be a number"));
   EXPECT_THAT(message, HasSubstr("[modle]: unknown section (did you mean 'model'?)"));
   EXPECT_THAT(error_of<InputError>([] { parse_run_config("[model]\nlayers = \n", "b.toml"); }), HasSubstr("b.toml:2:"));
 }
@@ -81,8 +81,8 @@ TEST(RunConfig, FinishingDerivesAndChecksEverything) {
   finish_run_config(config);
   EXPECT_EQ(config.training.steps, 3);
   EXPECT_EQ(config.training.micro_batch_size, 4);
-  EXPECT_EQ(config.training.warmup_steps, 0);
-  EXPECT_DOUBLE_EQ(config.training.min_learning_rate, 6e-5);
+  EXPECT_EQ(learning_rate_schedule(config.training).warmup_steps, 0);
+  EXPECT_DOUBLE_EQ(learning_rate_schedule(config.training).minimum, 6e-5);
   EXPECT_EQ(config.model.positions, 100);
 
   RunConfig wrong;

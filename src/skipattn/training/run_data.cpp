@@ -7,6 +7,7 @@
 #include "skipattn/core/text.h"
 #include "skipattn/model/checkpoint.h"
 #include "skipattn/model/hugging_face.h"
+#include "skipattn/tokenizer/tokenizer.h"
 
 namespace skipattn::training {
 
@@ -66,16 +67,28 @@ void take_from_data(RunConfig& config, const data::TokenFiles& files) {
   if (model.end_of_text < 0 && files.end_of_text()) model.end_of_text = *files.end_of_text();
 }
 
+/// The tokenizer's vocabulary must be the one the token files were made with.
+void check_vocabulary(const fs::path& folder, const data::TokenFiles& files) {
+  if (files.vocab_hash() == 0 || tokenizer::Tokenizer::load(folder).hash() == files.vocab_hash()) return;
+  throw InputError(
+      "[data] the tokenizer in '{}' is not the one that {} was made with; name the right folder as data.tokenizer",
+      folder.string(), files.description());
+}
+
 /// The folder of the tokenizer: as given, or beside the first training file when there is one.
 fs::path find_tokenizer(const RunConfig& config, const data::TokenFiles& files) {
   if (!config.data.tokenizer.empty()) {
     if (!fs::is_directory(config.data.tokenizer))
       throw InputError("[data] tokenizer='{}': no such folder", config.data.tokenizer);
+    check_vocabulary(config.data.tokenizer, files);
     return config.data.tokenizer;
   }
   const fs::path beside = files.shards().front()->path().parent_path();
   for (const fs::path& place : {beside / "tokenizer", beside})
-    if (fs::exists(place / "vocab.json") || fs::exists(place / "tokenizer.json")) return place;
+    if (fs::exists(place / "vocab.json") || fs::exists(place / "tokenizer.json")) {
+      check_vocabulary(place, files);
+      return place;
+    }
   return {};
 }
 

@@ -11,7 +11,6 @@
 #include "skipattn/io/safetensors.h"
 #include "skipattn/model/tensor_file.h"
 #include "skipattn/training/loss.h"
-#include "skipattn/training/schedule.h"
 
 namespace skipattn::training {
 
@@ -23,15 +22,6 @@ at::Tensor rows_of(const std::vector<T>& flat, int64_t begin, int64_t count, int
   at::Tensor tensor = at::empty({count, length}, at::TensorOptions(c10::CppTypeToScalarType<T>::value));
   std::copy_n(flat.begin() + begin * length, count * length, tensor.data_ptr<T>());
   return tensor.to(device);
-}
-
-Schedule make_schedule(const TrainingConfig& config) {
-  return {.kind = config.schedule,
-          .peak = config.learning_rate,
-          .minimum = config.min_learning_rate,
-          .warmup_steps = config.warmup_steps,
-          .total_steps = config.steps,
-          .decay_fraction = config.decay_fraction};
 }
 
 }  // namespace
@@ -114,7 +104,7 @@ double Trainer::accumulate_gradients(const data::Batch& batch, int64_t step) {
 
 StepOutcome Trainer::step(const data::Batch& batch, int64_t step) {
   StepOutcome outcome;
-  outcome.learning_rate = make_schedule(config_).at(step);
+  outcome.learning_rate = learning_rate_schedule(config_).at(step);
   outcome.loss = accumulate_gradients(batch, step);
   const c10::NoGradGuard no_grad;
   outcome.grad_norm = global_norm(gradients_);
