@@ -36,10 +36,17 @@ print(os.path.dirname(torch.__file__))')
   INCLUDE=(--include '*.py')
 fi
 
-mkdir -p "$OUT/data"
-if [[ ! -f "$OUT/data/val.bin.json" ]]; then
+# Tokenized once; the folder remembers from what.
+corpus=$(printf '%s\n' "${DATA[@]}" "${INCLUDE[@]}")
+if [[ -f "$OUT/data/corpus.txt" && "$(cat "$OUT/data/corpus.txt")" != "$corpus" ]]; then
+  echo "quickstart: $OUT/ holds the runs of another corpus ($(head -n 1 "$OUT/data/corpus.txt")); use --out DIR" >&2
+  exit 2
+fi
+if [[ ! -f "$OUT/data/corpus.txt" ]]; then
   say "tokenizing ${DATA[*]}"
+  rm -rf "$OUT/data/tokenizer"
   "$RUN" tokenize "${DATA[@]}" "${INCLUDE[@]}" --train-bpe 4096 --val 0.05 --out "$OUT/data/train.bin"
+  printf '%s\n' "$corpus" >"$OUT/data/corpus.txt"
 fi
 
 settings=(--set "data.train=$PWD/$OUT/data/train.bin" --set "data.val=$PWD/$OUT/data/val.bin")
