@@ -46,6 +46,9 @@ ProgressSink progress_view(const CommonOptions& common);
 /// True when standard output is a terminal that takes colours.
 bool wants_color();
 
+/// How this process was called, quoted for a shell.
+std::string command_line();
+
 /// Checks that a number is 1 or more, in words a person understands.
 extern const CLI::Validator kOneOrMore;
 

@@ -58,7 +58,7 @@ void run_compare(CompareOptions options) {
   if (!options.collect) experiments::do_runs(experiment, options.out, shard, progress_view(options));
 
   experiments::ReportData data = experiments::collect(experiment, options.out, options.cache_dtype);
-  data.command = fmt::format("skipattn compare --config {} --out {}", options.config, options.out);
+  data.command = command_line();
   const fs::path report = fs::path(options.out) / "report.html";
   if (!fs::is_directory(options.out))
     throw InputError("[compare] --out '{}': there is nothing to collect", options.out);

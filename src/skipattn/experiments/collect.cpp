@@ -76,19 +76,19 @@ std::vector<std::string> model_lines(const Experiment& experiment) {
   const training::RunData data = training::open_data(config);
   const model::ModelConfig& model = config.model;
   std::vector<std::string> lines;
-  lines.push_back(fmt::format("{} layers, {} heads × {}, width {}, vocabulary {}", model.layers, model.heads,
+  lines.push_back(fmt::format("model: {} layers, {} heads × {}, width {}, vocabulary {}", model.layers, model.heads,
                               model.head_width, model.width, model.vocabulary));
   lines.push_back(fmt::format(
-      "context {} tokens, {} sequences a step, {} steps: {} tokens a run", config.data.context,
+      "training: context {} tokens, {} sequences a step, {} steps, {} tokens a run", config.data.context,
       config.training.batch_size, config.training.steps,
       short_count(static_cast<double>(config.data.context * config.training.batch_size * config.training.steps))));
-  lines.push_back(fmt::format("trained on {} ({} tokens)", data.train_files->description(),
+  lines.push_back(fmt::format("data: trained on {} ({} tokens)", data.train_files->description(),
                               short_count(static_cast<double>(data.train_files->tokens()))));
   if (data.val_files)
-    lines.push_back(fmt::format("validated on {} tokens of {}",
+    lines.push_back(fmt::format("validation: {} tokens of {}",
                                 short_count(static_cast<double>(data.val_windows * config.data.context)),
                                 data.val_files->description()));
-  lines.push_back(fmt::format("learning rate {}, {} schedule, weight decay {}, document mask {}",
+  lines.push_back(fmt::format("optimizer: learning rate {}, {} schedule, weight decay {}, document mask {}",
                               config.training.learning_rate, config.training.schedule, config.training.weight_decay,
                               config.data.document_mask ? "on" : "off"));
   return lines;
@@ -100,8 +100,8 @@ std::vector<std::string> machine_lines(const std::vector<PlannedRun>& runs) {
     if (const auto result = read_run_result(planned.folder); result && !result->machine.empty())
       ++machines[result->machine];
   std::vector<std::string> lines;
-  for (const auto& [machine, count] : machines) lines.push_back(fmt::format("{} ({} runs)", machine, count));
-  lines.push_back(fmt::format("{} processors, skipattn {}", available_processors(), SKIPATTN_VERSION));
+  for (const auto& [machine, count] : machines) lines.push_back(fmt::format("machine: {} ({} runs)", machine, count));
+  lines.push_back(fmt::format("collected on: {} processors, skipattn {}", available_processors(), SKIPATTN_VERSION));
   return lines;
 }
 
