@@ -4,7 +4,8 @@
 # WHOLE_ARCHIVE: keep objects that only register themselves (torch operators).
 function(skipattn_module name)
   cmake_parse_arguments(arg "TORCH;WHOLE_ARCHIVE" "" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/cpu/*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/cpu/*.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/cpu/kernels/*.cpp)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_(test|main)\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")

@@ -168,7 +168,8 @@ TEST_F(Level, ReferenceIsTheDefinitionToTheBit) {
 TEST_F(Level, UnknownNamesAreRefused) {
   force("fastest");
   EXPECT_THAT(message_after([](Inputs&) {}),
-              HasSubstr("SKIPATTN_ATTENTION must be 'reference' or 'torch', got 'fastest'"));
+              HasSubstr("SKIPATTN_ATTENTION must be 'reference', 'torch', 'avx2', 'avx512' or 'avx512_bf16', got "
+                        "'fastest'"));
 }
 
 }  // namespace

@@ -1,0 +1,284 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "skipattn/attention/cpu/contributions.h"
+#include "skipattn/attention/cpu/flash_problem.h"
+#include "skipattn/attention/cpu/turns.h"
+#include "skipattn/attention/cpu/workers.h"
+
+namespace skipattn::attention::cpu {
+namespace {
+
+/// Packed queries and gradients of the KV heads in work at once: enough for all cores, little beside the model.
+constexpr int64_t kWaveBytes = int64_t{128} << 20;
+
+/// Packed queries of one query head, all blocks, and the sums of its gradient.
+struct PreparedHead {
+  uint32_t *query_lanes, *query_pairs, *grad_lanes, *grad_pairs;  // [blocks] panels
+  float *logsumexp2, *delta;                                      // [blocks][64]
+  float* grad_query;                                              // [blocks][width][64]
+};
+
+class BackwardCall {
+ public:
+  BackwardCall(const Problem& problem, const KernelTable& kernels, const std::vector<Panels*>& panels,
+               FlashBackward& call)
+      : p_(problem, kernels),
+        call_(call),
+        panels_(p_, panels),
+        contributions_(number_contributions(problem.pairs)),
+        query_(problem.query),
+        output_(call.output),
+        grad_output_(call.grad_output),
+        grad_query_(call.grad_query),
+        chunks_((p_.keys + kKeyBlock - 1) / kKeyBlock) {}
+
+  void run() {
+    make_sums();
+    pack_sources();
+    const Geometry& g = p_.geometry;
+    lanes_words_ = int64_t{g.row_words} * kQueryBlock;
+    pairs_words_ = int64_t{g.lane_words} * kQueryBlock / g.pair;
+    head_floats_ = p_.blocks * (2 * lanes_words_ + 2 * pairs_words_ + (2 + int64_t{g.width}) * kQueryBlock);
+    const int64_t units = p_.batch * p_.kv_heads;
+    const int64_t unit_bytes = p_.group * head_floats_ * static_cast<int64_t>(sizeof(float));
+    const int64_t wave = std::clamp<int64_t>(kWaveBytes / std::max<int64_t>(unit_bytes, 1), 1, units);
+    prepared_ = Buffer(wave * unit_bytes);
+    scratch_.resize(worker_count());
+    source_turns_ = std::make_unique<Turns>(p_.batch * source_heads_ * chunks_);
+    for (int64_t first = 0; first < units; first += wave) run_wave(first, std::min(wave, units - first));
+  }
+
+ private:
+  struct WorkerScratch {
+    Buffer tile, grad_key, grad_value;
+    uint32_t hashes[kQueryBlock];
+  };
+
+  /// fp32 sums for heads that several pairs of this call read, where the caller gave none.
+  void make_sums() {
+    for (const at::Tensor& source : p_.problem.sources) {
+      first_source_head_.push_back(source_heads_);
+      source_heads_ += source.size(1);
+    }
+    for (const auto& list : contributions_)
+      for (const PairContributions& pair : list)
+        for (const Contribution& side : {pair.key, pair.value}) {
+          SourceGradient& target = call_.sources[side.tensor];
+          if (side.count > 1 && !target.sum.defined())
+            target.sum = at::empty_like(target.out, target.out.options().dtype(at::kFloat));
+        }
+  }
+
+  void pack_sources() {
+    for (const auto& list : p_.problem.pairs)
+      for (const Pair& pair : list) {
+        panels_.rows(pair.key_tensor, 0, 0);
+        panels_.pairs(pair.key_tensor, 0, 0);
+        panels_.rows(pair.value_tensor, 0, 0);
+      }
+  }
+
+  /// Memory of query head `g` of the wave's unit.
+  PreparedHead prepared(int64_t unit, int64_t g) const {
+    float* base = prepared_.floats() + (unit * p_.group + g) * head_floats_;
+    PreparedHead head;
+    const auto take_words = [&](int64_t words) {
+      auto* taken = reinterpret_cast<uint32_t*>(base);
+      base += words;
+      return taken;
+    };
+    head.query_lanes = take_words(p_.blocks * lanes_words_);
+    head.query_pairs = take_words(p_.blocks * pairs_words_);
+    head.grad_lanes = take_words(p_.blocks * lanes_words_);
+    head.grad_pairs = take_words(p_.blocks * pairs_words_);
+    head.logsumexp2 = base;
+    head.delta = base + p_.blocks * kQueryBlock;
+    head.grad_query = base + 2 * p_.blocks * kQueryBlock;
+    return head;
+  }
+
+  void run_wave(int64_t first_unit, int64_t units) {
+    run_tasks(units * p_.group * p_.blocks, [&](int64_t task, int) {
+      const int64_t block = task % p_.blocks, g = task / p_.blocks % p_.group;
+      prepare_block(first_unit, task / p_.blocks / p_.group, g, block);
+    });
+    int64_t most_pairs = 0;
+    for (const auto& list : p_.problem.pairs) most_pairs = std::max<int64_t>(most_pairs, std::ssize(list));
+    Turns query_turns(units * p_.group * p_.blocks);
+    // Chunks outermost: the largest come first, and whoever waits, waits for an earlier task.
+    run_tasks(chunks_ * units * most_pairs, [&](int64_t task, int worker) {
+      const int64_t pair = task % most_pairs, unit = task / most_pairs % units, chunk = task / most_pairs / units;
+      if (pair < std::ssize(p_.problem.pairs[(first_unit + unit) % p_.kv_heads]))
+        run_chunk({first_unit, unit, pair, chunk}, scratch_[worker], query_turns);
+    });
+  }
+
+  void prepare_block(int64_t first_unit, int64_t unit, int64_t g, int64_t block) const {
+    const int64_t b = (first_unit + unit) / p_.kv_heads, kv_head = (first_unit + unit) % p_.kv_heads;
+    const int64_t head = kv_head * p_.group + g, first = block * kQueryBlock;
+    const int count = p_.block_queries(block);
+    const PreparedHead to = prepared(unit, g);
+    const KernelTable& k = p_.kernels;
+    const RowsView query = query_.view(b, head, first), grad = grad_output_.view(b, head, first);
+    const VisibleKeys& visible = p_.visible_keys(b, block);
+    if (visible.end <= visible.begin || p_.problem.pairs[kv_head].empty()) {
+      float* zeros = to.grad_query + block * p_.geometry.width * kQueryBlock;
+      std::fill_n(zeros, int64_t{p_.geometry.width} * kQueryBlock, 0.0f);
+      k.write_lanes(p_.geometry, zeros, 1.0f, count, grad_query_.mutable_view(b, head, first), p_.element);
+      return;
+    }
+    k.pack_lanes(p_.geometry, query, p_.element, count, to.query_lanes + block * lanes_words_);
+    pack_padded_pairs(query, count, to.query_pairs + block * pairs_words_);
+    k.pack_lanes(p_.geometry, grad, p_.element, count, to.grad_lanes + block * lanes_words_);
+    pack_padded_pairs(grad, count, to.grad_pairs + block * pairs_words_);
+    float* delta = to.delta + block * kQueryBlock;
+    k.row_dots(p_.geometry.width, output_.view(b, head, first), grad, p_.element, count, delta);
+    const float* logsumexp = call_.logsumexp.const_data_ptr<float>() + (b * p_.heads + head) * p_.queries + first;
+    for (int i = 0; i < kQueryBlock; ++i) {
+      const bool sees = i < count && !std::isinf(logsumexp[i]);
+      to.logsumexp2[block * kQueryBlock + i] = sees ? logsumexp[i] * kLog2E : std::numeric_limits<float>::infinity();
+      if (i >= count) delta[i] = 0;
+    }
+  }
+
+  /// A pairs panel of 64 rows, zeros after the last.
+  void pack_padded_pairs(RowsView rows, int count, uint32_t* panel) const {
+    p_.kernels.pack_pairs(p_.geometry, rows, p_.element, count, panel);
+    const int64_t used = pairs_panel_words(p_.geometry, count);
+    std::memset(panel + used, 0, (pairs_words_ - used) * sizeof(uint32_t));
+  }
+
+  /// One pair of one KV head of the wave and one chunk of its keys.
+  struct Chunk {
+    int64_t first_unit = 0, unit = 0, pair = 0, chunk = 0;
+  };
+
+  void run_chunk(const Chunk& c, WorkerScratch& scratch, Turns& query_turns) {
+    const Geometry& g = p_.geometry;
+    const int64_t b = (c.first_unit + c.unit) / p_.kv_heads, kv_head = (c.first_unit + c.unit) % p_.kv_heads;
+    const int64_t first_key = c.chunk * kKeyBlock;
+    const int keys = static_cast<int>(std::min<int64_t>(kKeyBlock, p_.keys - first_key));
+    if (scratch.tile.empty()) {
+      scratch.tile = Buffer(p_.kernels.backward_scratch_floats(g) * sizeof(float));
+      scratch.grad_key = Buffer(int64_t{kKeyBlock} * g.lane_words * sizeof(float));
+      scratch.grad_value = Buffer(int64_t{kKeyBlock} * g.lane_words * sizeof(float));
+    }
+    const int64_t sums = int64_t{keys} * g.lane_words;
+    std::fill_n(scratch.grad_key.floats(), sums, 0.0f);
+    std::fill_n(scratch.grad_value.floats(), sums, 0.0f);
+    for (int64_t group = 0; group < p_.group; ++group)
+      for (int64_t block = 0; block < p_.blocks; ++block) {
+        const VisibleKeys& visible = p_.visible_keys(b, block);
+        if (visible.begin < first_key + keys && visible.end > first_key)
+          run_tile(c, group, block, {b, kv_head, first_key, keys}, scratch, query_turns);
+      }
+    const PairContributions& sides = contributions_[kv_head][c.pair];
+    add_source_gradient(sides.key, b, c.chunk, keys, scratch.grad_key.floats(), p_.scale);
+    add_source_gradient(sides.value, b, c.chunk, keys, scratch.grad_value.floats(), 1.0f);
+  }
+
+  struct ChunkPlace {
+    int64_t batch = 0, kv_head = 0, first_key = 0;
+    int keys = 0;
+  };
+
+  void run_tile(const Chunk& c, int64_t group, int64_t block, const ChunkPlace& place, WorkerScratch& scratch,
+                Turns& query_turns) {
+    const Geometry& g = p_.geometry;
+    const VisibleKeys& visible = p_.visible_keys(place.batch, block);
+    const PreparedHead from = prepared(c.unit, group);
+    const int64_t head = place.kv_head * p_.group + group;
+    const Pair& pair = p_.problem.pairs[place.kv_head][c.pair];
+    // Only the keys of the chunk that some query sees.
+    const int64_t begin = std::max<int64_t>(place.first_key, visible.begin);
+    const int64_t end = std::min<int64_t>(place.first_key + place.keys, visible.end);
+    BackwardTile tile;
+    tile.geometry = g;
+    tile.panels = {
+        .key_rows = panels_.rows(pair.key_tensor, place.batch, pair.key_head) + begin * g.row_words,
+        .key_pairs = panels_.pairs(pair.key_tensor, place.batch, pair.key_head) + begin / g.pair * g.lane_words,
+        .value_rows = panels_.rows(pair.value_tensor, place.batch, pair.value_head) + begin * g.row_words};
+    tile.first_key = static_cast<int>(begin);
+    tile.keys = static_cast<int>(end - begin);
+    tile.queries = {from.query_lanes + block * lanes_words_, from.query_pairs + block * pairs_words_,
+                    from.grad_lanes + block * lanes_words_,  from.grad_pairs + block * pairs_words_,
+                    from.logsumexp2 + block * kQueryBlock,   from.delta + block * kQueryBlock};
+    tile.visible = &visible;
+    tile.scale = p_.scale;
+    tile.dropout = p_.dropout;
+    if (p_.dropout.threshold != 0) {
+      p_.hash_rows(place.batch, head, block, c.pair, scratch.hashes);
+      tile.row_hashes = scratch.hashes;
+    }
+    tile.grad_key = scratch.grad_key.floats() + (begin - place.first_key) * g.lane_words;
+    tile.grad_value = scratch.grad_value.floats() + (begin - place.first_key) * g.lane_words;
+    tile.scratch = scratch.tile.floats();
+    p_.kernels.backward(tile);
+    add_query_gradient(c, {place.batch, head, group, block}, tile, query_turns);
+  }
+
+  struct QueryPlace {
+    int64_t batch = 0, head = 0, group = 0, block = 0;
+  };
+
+  /// Adds the tile's part when it is its turn, and writes the total when it is the last.
+  void add_query_gradient(const Chunk& c, const QueryPlace& at, const BackwardTile& tile, Turns& turns) {
+    const VisibleKeys& visible = *tile.visible;
+    const int64_t pairs = std::ssize(p_.problem.pairs[at.head / p_.group]);
+    const int64_t first_chunk = visible.begin / kKeyBlock, last_chunk = (visible.end - 1) / kKeyBlock;
+    const int turn = static_cast<int>((c.chunk - first_chunk) * pairs + c.pair);
+    const int64_t place = (c.unit * p_.group + at.group) * p_.blocks + at.block;
+    float* sums = prepared(c.unit, at.group).grad_query + at.block * p_.geometry.width * kQueryBlock;
+    turns.wait(place, turn);
+    p_.kernels.grad_query(tile, turn > 0, sums);
+    if (c.chunk == last_chunk && c.pair == pairs - 1) {
+      const int64_t first = at.block * kQueryBlock;
+      p_.kernels.write_lanes(p_.geometry, sums, p_.scale, p_.block_queries(at.block),
+                             grad_query_.mutable_view(at.batch, at.head, first), p_.element);
+    }
+    turns.finish(place);
+  }
+
+  void add_source_gradient(const Contribution& side, int64_t b, int64_t chunk, int keys, const float* sums,
+                           float scale) {
+    const SourceGradient& target = call_.sources[side.tensor];
+    const bool begun = !target.begun.empty() && target.begun[side.head] != 0;
+    const bool unfinished = !target.unfinished.empty() && target.unfinished[side.head] != 0;
+    const int64_t place = (b * source_heads_ + first_source_head_[side.tensor] + side.head) * chunks_ + chunk;
+    GradientRows rows{.sums = sums, .rows = keys, .scale = scale, .out_type = p_.element};
+    if (side.count > 1 || begun || unfinished)
+      rows.sum = HeadRows(target.sum).mutable_view(b, side.head, chunk * kKeyBlock);
+    rows.add = begun || side.turn > 0;
+    if (side.turn == side.count - 1 && !unfinished)
+      rows.out = HeadRows(target.out).mutable_view(b, side.head, chunk * kKeyBlock);
+    source_turns_->wait(place, side.turn);
+    p_.kernels.write_rows(p_.geometry, rows);
+    source_turns_->finish(place);
+  }
+
+  FlashProblem p_;
+  FlashBackward& call_;
+  CallPanels panels_;
+  std::vector<std::vector<PairContributions>> contributions_;
+  HeadRows query_, output_, grad_output_, grad_query_;
+  int64_t chunks_;
+  int64_t lanes_words_ = 0, pairs_words_ = 0, head_floats_ = 0;
+  int64_t source_heads_ = 0;                // of all sources together
+  std::vector<int64_t> first_source_head_;  // of each source among them
+  Buffer prepared_;                         // of one wave
+  std::vector<WorkerScratch> scratch_;
+  std::unique_ptr<Turns> source_turns_;
+};
+
+}  // namespace
+
+void flash_backward(const Problem& problem, const KernelTable& kernels, const std::vector<Panels*>& panels,
+                    FlashBackward& call) {
+  if (problem.query.numel() > 0) BackwardCall(problem, kernels, panels, call).run();
+}
+
+}  // namespace skipattn::attention::cpu

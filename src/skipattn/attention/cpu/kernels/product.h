@@ -1,0 +1,118 @@
+// Register-tiled products of word panels: C[m][lanes] (+)= sum over k of A[m][k] * B[k][lanes].
+#pragma once
+
+#include "skipattn/attention/cpu/kernels/kernels.h"
+
+namespace skipattn::attention::cpu {
+namespace {
+
+/// The operand whose words are taken one by one. kAlongRows: A[m][k] = data[m * stride + k], else data[k * stride + m].
+template <bool kAlongRows>
+struct Broadcast {
+  const uint32_t* data;
+  int64_t stride;
+
+  const uint32_t* at(int m, int64_t k) const { return kAlongRows ? data + m * stride + k : data + k * stride + m; }
+  Broadcast from_row(int m) const { return {at(m, 0), stride}; }
+};
+
+/// The operand read a vector at a time.
+struct Lanes {
+  const uint32_t* data;
+  int64_t stride;  ///< words from one k to the next
+};
+
+/// One register tile of R x V vectors; `begin` gives each accumulator its first value, `end` takes the sums.
+template <class A, int R, int V, bool kAlongRows, class Begin, class End>
+inline __attribute__((always_inline)) void product_tile(Broadcast<kAlongRows> a, Lanes b, int64_t k_count,
+                                                        const Begin& begin, const End& end) {
+  typename A::Vec sums[R][V];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) sums[r][v] = begin(r, v);
+  for (int64_t k = 0; k < k_count; ++k) {
+    typename A::Vec lanes[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) lanes[v] = A::load_words(b.data + k * b.stride + v * A::kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const typename A::Vec word = A::broadcast_word(a.at(r, k));
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sums[r][v] = A::dot(sums[r][v], lanes[v], word);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) end(r, v, sums[r][v]);
+}
+
+/// Calls body.template operator()<R>(first row) for tiles of A::kTileRows rows and one smaller tile at the end.
+template <class A, class Body>
+inline __attribute__((always_inline)) void for_row_tiles(int rows, const Body& body) {
+  int m = 0;
+  for (; m + A::kTileRows <= rows; m += A::kTileRows) body.template operator()<A::kTileRows>(m);
+  switch (rows - m) {
+    case 5:
+      if constexpr (A::kTileRows > 5) body.template operator()<5>(m);
+      break;
+    case 4:
+      if constexpr (A::kTileRows > 4) body.template operator()<4>(m);
+      break;
+    case 3:
+      body.template operator()<3>(m);
+      break;
+    case 2:
+      body.template operator()<2>(m);
+      break;
+    case 1:
+      body.template operator()<1>(m);
+      break;
+    default:
+      break;
+  }
+}
+
+/// Calls body.template operator()<V>(first vector) for column tiles of at most A::kTileVectors vectors, as even as can
+/// be.
+template <class A, class Body>
+inline __attribute__((always_inline)) void for_vector_tiles(int vectors, const Body& body) {
+  int v = 0;
+  for (int tiles = (vectors + A::kTileVectors - 1) / A::kTileVectors; tiles > 0; --tiles) {
+    const int size = (vectors - v + tiles - 1) / tiles;
+    switch (size) {
+      case 4:
+        if constexpr (A::kTileVectors >= 4) body.template operator()<4>(v);
+        break;
+      case 3:
+        if constexpr (A::kTileVectors >= 3) body.template operator()<3>(v);
+        break;
+      case 2:
+        body.template operator()<2>(v);
+        break;
+      default:
+        body.template operator()<1>(v);
+        break;
+    }
+    v += size;
+  }
+}
+
+/// C += A * B for `rows` rows and `vectors` vectors of lanes; kFresh: C = A * B. c_stride in floats.
+template <class A, bool kFresh, bool kAlongRows>
+void add_product(Broadcast<kAlongRows> a, Lanes b, int64_t k_count, int rows, int vectors, float* c, int64_t c_stride) {
+  for_vector_tiles<A>(vectors, [&]<int V>(int v0) {
+    const Lanes lanes{b.data + v0 * A::kLanes, b.stride};
+    for_row_tiles<A>(rows, [&]<int R>(int m) {
+      float* target = c + m * c_stride + v0 * A::kLanes;
+      product_tile<A, R, V>(
+          a.from_row(m), lanes, k_count,
+          [&](int r, int v) { return kFresh ? A::zero() : A::load(target + r * c_stride + v * A::kLanes); },
+          [&](int r, int v, typename A::Vec sum) { A::store(target + r * c_stride + v * A::kLanes, sum); });
+    });
+  });
+}
+
+}  // namespace
+}  // namespace skipattn::attention::cpu
