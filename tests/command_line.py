@@ -33,7 +33,7 @@ def has_keys(result, *keys):
 
 def test_help_version_and_wrong_use(folder):
     assert "compare" in run("--help").stdout
-    for command in ("plan", "tokenize", "train", "eval", "compare", "convert", "generate"):
+    for command in ("plan", "tokenize", "train", "eval", "compare", "convert", "generate", "profile"):
         text = run(command, "--help").stdout
         assert "Examples:" in text and "--json" in text, command
     fails(code=2)
@@ -253,6 +253,67 @@ def test_generate_continues_a_prompt(folder):
     again = run_json("generate", "--model", folder / "out", "--prompt", "one two", "--max-new-tokens", 5, "--seed", 3)
     assert again["token_ids"] == result["token_ids"]
     fails("generate", "--model", folder / "out", "--prompt", "one", "--max-new-tokens", 500, says="16")
+
+
+def profile_model(folder):
+    """2 layers, 2 heads of 8, width 16, MLP 64, vocabulary 300, 16 positions; the last layer's head 1 borrows."""
+    settings = config(folder, training={"steps": 1}, model={**TINY, "routing": "sla(distance=1, heads=1)"})
+    run("train", "--config", settings, "--out", folder / "out", "--dtype", "fp32")
+    return folder / "out"
+
+
+def test_profile_keys_and_flops(folder):
+    model = profile_model(folder)
+    products = 2 * (2 * (4 * 16 * 16 + 2 * 16 * 64) - 2 * 8 * 16)  # of one token, one K and one V head dead
+    head = 2 * 300 * 16
+    attention = 4 * 8 * 2 * 2  # of one key that a token attends in every head of both layers
+    keys = 16 * 17 // 2  # attended by one sequence of 16
+    expected = {"train": 3 * 3 * 16 * (products + head) + 3.5 * 3 * keys * attention,
+                "prefill": 3 * 16 * products + 3 * head + 3 * keys * attention,
+                "decode": 3 * (products + head) + 3 * 16 * attention}
+    for mode, flops in expected.items():
+        result = run_json("profile", "--model", model, "--context", 16, "--batch", 3, "--mode", mode, "--steps", 3)
+        has_keys(result, "step_ms", "tokens_per_second", "flops_per_step", "achieved_flops", "gemm_peak_flops", "utilisation",
+                 "peak_memory_bytes", "operations", "roofline_ms", "roofline_share", "page_faults_per_step", "machine")
+        assert result["flops_per_step"] == flops == sum(result["flops"].values()), (mode, flops, result)
+        step = result["step_ms"]
+        assert 0 < step["min"] <= step["median"] <= step["max"], step
+        tokens = 3 if mode == "decode" else 48
+        assert abs(result["tokens_per_second"] * step["median"] / 1e3 / tokens - 1) < 1e-9, result
+        assert abs(result["utilisation"] - result["achieved_flops"] / result["gemm_peak_flops"]) < 1e-12, result
+        assert abs(sum(operation["share"] for operation in result["operations"]) - 1) < 1e-9, result["operations"]
+        assert result["operations"][-1]["name"] == "other" and result["peak_memory_bytes"] > 1 << 20, result
+        has_keys(result["operations"][0], "name", "ms", "share")
+    assert result["kv_cache_bytes"] == 3 * 16 * (3 + 3) * 8 * 2 <= result["kv_cache_allocated_bytes"], result
+    assert result["memory_bandwidth"] > 1e8 and result["bytes_per_step"] > result["kv_cache_bytes"], result
+
+
+def test_profile_compares_routings(folder):
+    model = profile_model(folder)
+    result = run_json("profile", "--model", model, "--context", 16, "--steps", 1, "--routing", "sla(distance=1, heads=1)",
+                      "--compare-routing", "sla(distance=1, heads=1, chain=resolved)", "--pairs", 3)["comparison"]
+    has_keys(result, "routing", "pairs", "step_ratio", "step_ratio_ci95", "predicted_flops_ratio", "peak_memory_bytes",
+             "compared_peak_memory_bytes")
+    assert result["pairs"] == 3 and result["predicted_flops_ratio"] == 1, result
+    low, high = result["step_ratio_ci95"]
+    assert low <= result["step_ratio"] <= high and result["compared_peak_memory_bytes"] > 1 << 20, result
+    text = run("profile", "--model", "gpt2-tiny", "--routing", "sla", "--compare-routing", "baseline", "--context", 32,
+               "--mode", "prefill", "--steps", 1, "--pairs", 2, "--quiet").stdout
+    assert "ratio of the times" in text and "the FLOPs predict 0.9" in text and "roofline" in text, text
+
+
+def test_profile_mistakes(folder):
+    fails("profile", "--mode", "training", says="training")
+    fails("profile", "--context", 0, says="1 or more")
+    fails("profile", "--model", "gpt-2", says="did you mean 'gpt2'")
+    fails("profile", "--model", "gpt2-tiny", "--routing", "sla(distance=4)", says="distance must be 1..3")
+    fails("profile", "--model", "gpt2-tiny", "--compare-routing", "slaa", says="did you mean 'sla'")
+    fails("profile", "--model", "gpt2-tiny", "--batch", 3, "--micro-batch", 2, says="micro_batch=2: must divide batch=3")
+    fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--recompute", says="belongs to --mode train")
+    fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--cache-dtype", "int8", says="bf16 or fp32")
+    fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--context", 1, says="context=1: must be 2 or more")
+    fails("profile", "--model", "gpt2-tiny", "--device", "cuda", says="--device cpu")
+    fails("profile", "--model", profile_model(folder), "--context", 17, says="positions for 16 tokens")
 
 
 if __name__ == "__main__":

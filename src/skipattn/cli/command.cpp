@@ -7,6 +7,8 @@
 #include <fstream>
 #include <iostream>
 
+#include "skipattn/core/errors.h"
+
 namespace skipattn::cli {
 
 void CommonOptions::apply_to(training::RunConfig& config) const {
@@ -14,6 +16,21 @@ void CommonOptions::apply_to(training::RunConfig& config) const {
   if (threads > 0) config.run.threads = threads;
   if (device != "auto") config.run.device = device;
   if (dtype != "auto") config.run.dtype = dtype;
+}
+
+training::MachineConfig inference_machine(const CommonOptions& common, const std::string& prefix) {
+  FaultList faults;
+  if (common.cache_dtype == "int8")
+    faults.add("--cache-dtype int8: the cache is kept in bf16 or fp32; choose one of these");
+  if (common.weights == "int8")
+    faults.add("--weights int8: weights are kept in bf16 or fp32; choose one of these");
+  else if (!common.weights.empty() && common.dtype != "auto" && common.dtype != common.weights)
+    faults.add("--weights {} with --dtype {}: the model computes in its weights' dtype, so give one of them",
+               common.weights, common.dtype);
+  faults.throw_if_any(prefix);
+  training::MachineConfig config = common.machine();
+  if (!common.weights.empty()) config.dtype = common.weights;
+  return config;
 }
 
 CLI::App* add_command(CLI::App& app, Action& chosen, const std::string& name, const std::string& summary,
@@ -59,17 +76,20 @@ bool wants_color() {
   return isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
 }
 
+std::string shell_quoted(const std::string& word) {
+  const bool plain = !word.empty() && word.find_first_not_of(
+                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                          "_-./=:,+@%") == std::string::npos;
+  if (plain) return word;
+  std::string quoted;
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return "'" + quoted + "'";
+}
+
 std::string command_line() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
   std::string line;
-  for (std::string word; std::getline(file, word, '\0');) {
-    const bool plain = !word.empty() && word.find_first_not_of(
-                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                            "_-./=:,+@%") == std::string::npos;
-    std::string quoted;
-    for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    line += (line.empty() ? "" : " ") + (plain ? word : "'" + quoted + "'");
-  }
+  for (std::string word; std::getline(file, word, '\0');) line += (line.empty() ? "" : " ") + shell_quoted(word);
   return line;
 }
 

@@ -33,6 +33,10 @@ struct CommonOptions {
 /// The chosen command, set by CLI11's callback and run by main().
 using Action = std::function<void()>;
 
+/// The machine for reading and decoding, --weights taken as the dtype; what is not there yet is refused, with `prefix`
+/// before every fault.
+training::MachineConfig inference_machine(const CommonOptions& common, const std::string& prefix);
+
 /// Adds a subcommand with the common options and the examples shown under --help. `run` gets called when it is chosen.
 CLI::App* add_command(CLI::App& app, Action& chosen, const std::string& name, const std::string& summary,
                       const std::string& examples, CommonOptions& common, Action run);
@@ -45,6 +49,9 @@ ProgressSink progress_view(const CommonOptions& common);
 
 /// True when standard output is a terminal that takes colours.
 bool wants_color();
+
+/// A word as a shell takes it for one.
+std::string shell_quoted(const std::string& word);
 
 /// How this process was called, quoted for a shell.
 std::string command_line();
@@ -62,5 +69,6 @@ void add_eval_command(CLI::App& app, Action& chosen);
 void add_compare_command(CLI::App& app, Action& chosen);
 void add_convert_command(CLI::App& app, Action& chosen);
 void add_generate_command(CLI::App& app, Action& chosen);
+void add_profile_command(CLI::App& app, Action& chosen);
 
 }  // namespace skipattn::cli

@@ -50,22 +50,6 @@ struct Prompt {
   int64_t end_of_text = -1;
 };
 
-/// The machine, with --weights taken as the dtype; what is not there yet is refused.
-training::MachineConfig machine_config(const GenerateArguments& arguments) {
-  FaultList faults;
-  if (arguments.cache_dtype == "int8")
-    faults.add("--cache-dtype int8: the cache is kept in bf16 or fp32; choose one of these");
-  if (arguments.weights == "int8")
-    faults.add("--weights int8: weights are kept in bf16 or fp32; choose one of these");
-  else if (!arguments.weights.empty() && arguments.dtype != "auto" && arguments.dtype != arguments.weights)
-    faults.add("--weights {} with --dtype {}: the model computes in its weights' dtype, so give one of them",
-               arguments.weights, arguments.dtype);
-  faults.throw_if_any("[generate] ");
-  training::MachineConfig config = arguments.machine();
-  if (!arguments.weights.empty()) config.dtype = arguments.weights;
-  return config;
-}
-
 std::optional<tokenizer::Tokenizer> find_tokenizer(const GenerateArguments& arguments) {
   if (!arguments.tokenizer.empty()) return tokenizer::Tokenizer::load(arguments.tokenizer);
   if (!is_model_folder(arguments.model)) return std::nullopt;
@@ -186,7 +170,7 @@ std::string summary(const inference::GenerationResult& result, const GenerateArg
 }
 
 void run_generate(const GenerateArguments& arguments) {
-  const training::Machine machine = training::use_machine(machine_config(arguments));
+  const training::Machine machine = training::use_machine(inference_machine(arguments, "[generate] "));
   model::Decoder decoder = load_or_make_model(arguments.model, arguments.routing, arguments.seed.value_or(1));
   decoder.convert_to(machine.dtype);
   decoder.move_to(machine.device);

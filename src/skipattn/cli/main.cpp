@@ -57,6 +57,7 @@ int main(int argc, char** argv) {
   skipattn::cli::add_compare_command(app, chosen);
   skipattn::cli::add_convert_command(app, chosen);
   skipattn::cli::add_generate_command(app, chosen);
+  skipattn::cli::add_profile_command(app, chosen);
 
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))

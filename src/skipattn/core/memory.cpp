@@ -1,5 +1,7 @@
 #include "skipattn/core/memory.h"
 
+#include <sys/resource.h>
+
 #include <fstream>
 #include <string>
 
@@ -20,6 +22,12 @@ int64_t peak_resident_bytes() {
 
 void reset_peak_resident() {
   std::ofstream("/proc/self/clear_refs") << "5\n";
+}
+
+int64_t minor_page_faults() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
 }
 
 }  // namespace skipattn

@@ -9,5 +9,7 @@ namespace skipattn {
 int64_t peak_resident_bytes();
 /// Starts the peak anew from the present size (Linux; elsewhere it does nothing).
 void reset_peak_resident();
+/// Pages that this process has touched for the first time (or again after giving them back) since its start.
+int64_t minor_page_faults();
 
 }  // namespace skipattn

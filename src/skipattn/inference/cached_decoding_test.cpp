@@ -129,6 +129,20 @@ TEST_P(CachedDecoding, APaddedBatchGivesWhatItsRowsGiveAlone) {
 INSTANTIATE_TEST_SUITE_P(Routings, CachedDecoding, testing::ValuesIn(cases()),
                          [](const auto& test) { return test.param.name; });
 
+TEST_P(CachedDecoding, RewindingTakesTheSameWayAgain) {
+  const model::Decoder decoder = test_model(GetParam().routing, GetParam().shape);
+  const TokenIds tokens = test_tokens(8, 13);
+  Session session(decoder, {{tokens.begin(), tokens.begin() + 5}}, {.cache_dtype = at::kFloat});
+  session.prefill();
+  session.decode({tokens[7]});
+  session.decode({tokens[7]});
+  session.rewind(5);
+  EXPECT_EQ(session.tokens_held(), 5);
+  session.decode({tokens[5]});
+  const at::Tensor full = full_logits(decoder, tokens);
+  EXPECT_LE(largest_difference(session.decode({tokens[6]}).select(0, 0), full[6]), 1e-4);
+}
+
 TEST(CachedDecodingDtypes, AnFp32ModelMayKeepABf16Cache) {
   const model::Decoder decoder = test_model("sla");
   const TokenIds tokens = test_tokens(40, 31);

@@ -31,6 +31,11 @@ void KvCache::advance(int64_t tokens) {
   length_ += tokens;
 }
 
+void KvCache::truncate(int64_t length) {
+  TORCH_INTERNAL_ASSERT(length >= 0 && length <= length_, "truncate(", length, ") of a cache of ", length_);
+  length_ = length;
+}
+
 void KvCache::reserve(int64_t slots) {
   if (slots > options_.positions)
     throw InputError("KV cache of {} tokens: the model has positions for {}", slots, options_.positions);

@@ -50,6 +50,8 @@ class KvCache {
   /// pass that failed is written over. The cache must outlive the hook. Throws InputError beyond `positions`.
   model::KeyValueHook hook(int64_t tokens);
   void advance(int64_t tokens);
+  /// Forgets the slots from `length` (at most length()) on; their memory stays.
+  void truncate(int64_t length);
   /// Holds memory for this many slots a row, to spare growing when the number is known. Throws as hook() does.
   void reserve(int64_t slots);
 

@@ -76,6 +76,12 @@ at::Tensor Session::decode(const TokenIds& next) {
   return last_logits(run(batch_.next_input(next, cache_.length())));
 }
 
+void Session::rewind(int64_t columns) {
+  TORCH_INTERNAL_ASSERT(columns >= batch_.width(), "rewind(", columns, ") into prompts of ", batch_.width(),
+                        " columns");
+  cache_.truncate(columns);
+}
+
 int64_t Session::tokens_held() const {
   if (cache_.length() == 0) return 0;
   return batch_.tokens() + (cache_.length() - batch_.width()) * batch_.rows();

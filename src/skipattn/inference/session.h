@@ -35,6 +35,8 @@ class Session {
   /// Reads one more token a row, after prefill(). Logits as prefill()'s. Throws InputError beyond the model's
   /// positions.
   at::Tensor decode(const TokenIds& next);
+  /// Forgets what was decoded behind column `columns`, the prompts' width or more: decode() goes on from there.
+  void rewind(int64_t columns);
 
   const KvCache& cache() const { return cache_; }
   const PaddedBatch& batch() const { return batch_; }

@@ -97,6 +97,10 @@ Costs count_costs(const Plan& plan, const Dimensions& dimensions, int64_t contex
         costs.flops_per_token_training);
   count(baseline, costs.parameters_baseline, costs.kv_cache_bytes_per_token_baseline,
         costs.flops_per_token_forward_baseline, costs.flops_per_token_training_baseline);
+  costs.attention_flops_per_token = attention_flops(plan, dimensions, context);
+  costs.head_flops_per_token = 2.0 * static_cast<double>(dimensions.vocabulary * dimensions.width);
+  costs.matrix_flops_per_token =
+      costs.flops_per_token_forward - costs.attention_flops_per_token - costs.head_flops_per_token;
   costs.kv_cache_saved = 1 - costs.kv_cache_bytes_per_token / costs.kv_cache_bytes_per_token_baseline;
   return costs;
 }

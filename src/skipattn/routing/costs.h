@@ -37,6 +37,10 @@ struct Costs {
   double flops_per_token_forward_baseline = 0;
   double flops_per_token_training = 0;  ///< matrix products three times, attention 3.5 times; no recomputation
   double flops_per_token_training_baseline = 0;
+  // What flops_per_token_forward is the sum of.
+  double matrix_flops_per_token = 0;     ///< matrix products of the layers
+  double attention_flops_per_token = 0;  ///< mean over the context
+  double head_flops_per_token = 0;       ///< the vocabulary head
 };
 
 /// Bytes that one cached number takes: "fp32" 4, "bf16" and "fp16" 2, "int8" 1 + the fp32 scale of

@@ -78,6 +78,13 @@ TEST(Costs, FlopsAreTheMatrixProductsAndTheKeysAttended) {
   EXPECT_DOUBLE_EQ(skipping.flops_per_token_forward, one.flops_per_token_forward - 2.0 * 768 * 64 * 54);
 }
 
+TEST(Costs, FlopsByKind) {
+  const Costs costs = gpt2_costs("sla(distance=9, heads=9)", 3);
+  EXPECT_DOUBLE_EQ(costs.head_flops_per_token, 2.0 * 50257 * 768);
+  EXPECT_DOUBLE_EQ(costs.attention_flops_per_token, 4 * 64 * 144 * 2);
+  EXPECT_DOUBLE_EQ(costs.matrix_flops_per_token, 2.0 * (12.0 * (4 * 768 * 768 + 2 * 768 * 3072) - 54 * 64 * 768));
+}
+
 TEST(Costs, WindowsJointSourcesAndDroppedHeadsChangeTheKeysAttended) {
   // Queries at 0..9 of a window of 4 see 1, 2, 3, 4, 4, … keys: 34 in all; no window: 55.
   const double difference =

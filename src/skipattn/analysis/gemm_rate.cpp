@@ -1,0 +1,109 @@
+#include "skipattn/analysis/gemm_rate.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "skipattn/analysis/spread.h"
+
+namespace skipattn::analysis {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
+                                   c10::string_view, torch::List<std::optional<at::Scalar>>,
+                                   std::optional<c10::string_view>);
+
+/// The shortest time that one sample takes, so that the clock's steps do not show.
+constexpr double kShortestSample = 2e-3;
+
+at::Tensor first_as(const at::Tensor& flat, int64_t rows, int64_t columns) {
+  return flat.narrow(0, 0, rows * columns).view({rows, columns});
+}
+
+}  // namespace
+
+std::vector<LinearShape> linear_shapes(const model::ModelConfig& config, const routing::Plan& plan, int64_t rows) {
+  rows = std::min(rows, kMostGemmRows);
+  const int64_t attended = config.heads * config.head_width;
+  std::vector<LinearShape> shapes = {
+      {rows, attended, config.width}, {rows, config.width, config.mlp_width}, {rows, config.mlp_width, config.width}};
+  for (const routing::LayerPlan& layer : plan.layers) {
+    const auto live = static_cast<int64_t>(layer.live_keys.size() + layer.live_values.size());
+    const LinearShape projection = {rows, config.width, attended + live * config.head_width};
+    if (std::find(shapes.begin(), shapes.end(), projection) == shapes.end()) shapes.push_back(projection);
+  }
+  return shapes;
+}
+
+GemmMeter::GemmMeter(std::vector<LinearShape> shapes, at::ScalarType dtype) {
+  const c10::NoGradGuard no_grad;
+  int64_t input = 0, weight = 0, output = 0;
+  for (const LinearShape& shape : shapes) {
+    input = std::max(input, shape.rows * shape.inputs);
+    weight = std::max(weight, shape.inputs * shape.outputs);
+    output = std::max(output, shape.rows * shape.outputs);
+  }
+  input_ = at::randn({input}, dtype);
+  weight_ = at::randn({weight}, dtype);
+  output_ = at::zeros({output}, dtype);
+  for (const LinearShape& shape : shapes) add_candidates(shape);
+  for (const Candidate& candidate : candidates_) candidate.product();
+}
+
+void GemmMeter::add_candidates(const LinearShape& shape) {
+  const at::Tensor input = first_as(input_, shape.rows, shape.inputs);
+  const at::Tensor weight = first_as(weight_, shape.outputs, shape.inputs);
+  at::Tensor output = first_as(output_, shape.rows, shape.outputs);
+  candidates_.push_back({shape, [=]() mutable { at::mm_out(output, input, weight.t()); }, {}});
+  if (input.scalar_type() != at::kFloat) return;
+  // torch takes MKL for fp32; the same wheel's oneDNN is twice as fast on processors that MKL does not favour.
+  const auto schema = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+  if (!schema) return;
+  const auto linear = schema->typed<LinearPointwise>();
+  candidates_.push_back({shape,
+                         [=] {
+                           linear.call(input, weight, std::nullopt, "none", torch::List<std::optional<at::Scalar>>(),
+                                       std::nullopt);
+                         },
+                         {}});
+}
+
+void GemmMeter::sample() {
+  const c10::NoGradGuard no_grad;
+  for (Candidate& candidate : candidates_) {
+    const Clock::time_point begin = Clock::now();
+    double seconds = 0;
+    int64_t count = 0;
+    do {
+      candidate.product();
+      ++count;
+      seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    } while (seconds < kShortestSample);
+    candidate.rates.push_back(static_cast<double>(count) * candidate.shape.flops() / seconds);
+  }
+}
+
+const GemmMeter::Candidate& GemmMeter::best() const {
+  return *std::max_element(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
+    return spread_of(a.rates).median < spread_of(b.rates).median;
+  });
+}
+
+double GemmMeter::peak() const {
+  return spread_of(best().rates).median;
+}
+
+LinearShape GemmMeter::best_shape() const {
+  return best().shape;
+}
+
+int64_t GemmMeter::bytes() const {
+  return static_cast<int64_t>(input_.nbytes() + weight_.nbytes() + output_.nbytes());
+}
+
+}  // namespace skipattn::analysis

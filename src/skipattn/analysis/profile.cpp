@@ -1,0 +1,117 @@
+#include "skipattn/analysis/profile.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "skipattn/analysis/memory_bandwidth.h"
+#include "skipattn/analysis/timed_step.h"
+#include "skipattn/core/memory.h"
+
+namespace skipattn::analysis {
+
+namespace {
+
+/// Steps whose page faults still belong to the start.
+constexpr int64_t kStepsThatMayFault = 2;
+/// Decoding steps are short: this many share one measurement of the machine.
+constexpr int64_t kDecodeStepsPerSample = 4;
+
+int64_t gemm_rows(const WorkloadOptions& options) {
+  if (options.mode == Mode::kDecode) return kMostGemmRows;
+  const bool in_parts = options.mode == Mode::kTrain && options.micro_batch > 0;
+  return (in_parts ? options.micro_batch : options.batch) * options.context;
+}
+
+/// What is measured of the machine between steps.
+class MachineMeters {
+ public:
+  MachineMeters(const model::Decoder& decoder, const WorkloadOptions& options)
+      : gemm_(linear_shapes(decoder.config(), decoder.plan(), gemm_rows(options)), decoder.dtype()) {
+    if (options.mode == Mode::kDecode) triad_.emplace();
+  }
+
+  void sample() {
+    gemm_.sample();
+    if (triad_) triad_->sample();
+  }
+  int64_t bytes() const { return gemm_.bytes() + (triad_ ? triad_->bytes() : 0); }
+  void report_to(Profile& profile) const {
+    profile.gemm_peak = gemm_.peak();
+    profile.gemm_shape = gemm_.best_shape();
+    if (triad_) profile.memory_bandwidth = triad_->bandwidth();
+  }
+
+ private:
+  GemmMeter gemm_;
+  std::optional<TriadMeter> triad_;
+};
+
+/// Timers on while this lives.
+class TimersOn {
+ public:
+  TimersOn() {
+    reset_operation_times();
+    enable_operation_timers(true);
+  }
+  ~TimersOn() { enable_operation_timers(false); }
+  TimersOn(const TimersOn&) = delete;
+  TimersOn& operator=(const TimersOn&) = delete;
+};
+
+}  // namespace
+
+double Profile::roofline_seconds() const {
+  const double compute = facts.flops.total() / gemm_peak;
+  return memory_bandwidth > 0 ? std::max(compute, facts.bytes_read / memory_bandwidth) : compute;
+}
+
+std::vector<Operation> to_operations(const std::vector<OperationTime>& times, double seconds, int64_t steps) {
+  std::vector<Operation> operations;
+  double covered = 0;
+  for (const OperationTime& time : times) {
+    operations.push_back({time.name, time.seconds / static_cast<double>(steps), time.seconds / seconds});
+    covered += time.seconds;
+  }
+  std::stable_sort(operations.begin(), operations.end(),
+                   [](const Operation& a, const Operation& b) { return a.seconds > b.seconds; });
+  const double rest = std::max(seconds - covered, 0.0);
+  operations.push_back({"other", rest / static_cast<double>(steps), rest / seconds});
+  return operations;
+}
+
+Profile measure(Workload& workload, const model::Decoder& decoder, const WorkloadOptions& workload_options,
+                const ProfileOptions& options) {
+  Profile profile;
+  const int64_t total = options.warmup + options.steps;
+  for (int64_t step = 0; step < options.warmup; ++step) {
+    timed_step(workload);
+    if (step == 0) profile.first_loss = workload.facts().loss;
+    report_step(options.progress, {.step = step + 1, .total = total});
+  }
+  // Taken before the meters hold memory of their own.
+  profile.peak_memory_bytes = peak_resident_bytes();
+  MachineMeters meters(decoder, workload_options);
+  const int64_t steps_per_sample = workload_options.mode == Mode::kDecode ? kDecodeStepsPerSample : 1;
+  std::vector<double> faults;
+  const TimersOn timers;
+  for (int64_t step = 0; step < options.steps; ++step) {
+    reset_peak_resident();
+    const TimedStep timed = timed_step(workload);
+    profile.step_seconds.push_back(timed.seconds);
+    profile.peak_memory_bytes = std::max(profile.peak_memory_bytes, peak_resident_bytes() - meters.bytes());
+    if (options.warmup + step >= kStepsThatMayFault) faults.push_back(static_cast<double>(timed.page_faults));
+    if (step % steps_per_sample == 0) meters.sample();
+    report_step(options.progress, {.step = options.warmup + step + 1, .total = total});
+  }
+  profile.step = spread_of(profile.step_seconds);
+  profile.facts = workload.facts();
+  meters.report_to(profile);
+  if (!faults.empty()) profile.page_faults_per_step = spread_of(faults).median;
+  const double seconds = std::accumulate(profile.step_seconds.begin(), profile.step_seconds.end(), 0.0);
+  profile.operations = to_operations(operation_times(), seconds, options.steps);
+  return profile;
+}
+
+}  // namespace skipattn::analysis
