@@ -19,7 +19,16 @@ ModelConfig checked(ModelConfig config) {
   return config;
 }
 
-/// first_key with a sliding window of `window` tokens applied: int32 [B, T].
+/// Drops what no layer above `layer` reads any more, so that its memory can be used again.
+void release_dead(const routing::Plan& plan, int64_t layer, std::vector<KeyValues>& offered) {
+  for (int64_t m = 0; m <= layer; ++m) {
+    if (plan.layers[m].last_key_reader <= layer) offered[m].keys = at::Tensor();
+    if (plan.layers[m].last_value_reader <= layer) offered[m].values = at::Tensor();
+  }
+}
+
+}  // namespace
+
 at::Tensor windowed_first_key(const Input& input, int64_t window) {
   const int64_t length = input.tokens.size(1);
   const at::Tensor earliest =
@@ -30,16 +39,6 @@ at::Tensor windowed_first_key(const Input& input, int64_t window) {
           .expand({input.tokens.size(0), length});
   return input.first_key ? at::maximum(*input.first_key, earliest) : earliest;
 }
-
-/// Drops what no layer above `layer` reads any more, so that its memory can be used again.
-void release_dead(const routing::Plan& plan, int64_t layer, std::vector<KeyValues>& offered) {
-  for (int64_t m = 0; m <= layer; ++m) {
-    if (plan.layers[m].last_key_reader <= layer) offered[m].keys = at::Tensor();
-    if (plan.layers[m].last_value_reader <= layer) offered[m].values = at::Tensor();
-  }
-}
-
-}  // namespace
 
 Decoder::Decoder(ModelConfig config)
     : config_(checked(std::move(config))),

@@ -28,6 +28,9 @@ struct Input {
   int64_t past = 0;                          ///< tokens already in the cache (their keys come first)
 };
 
+/// The input's first_key with a sliding window of `window` tokens applied: int32 [B, T].
+at::Tensor windowed_first_key(const Input& input, int64_t window);
+
 /// How a forward pass runs.
 struct ForwardOptions {
   double dropout = 0.0;              ///< probability, [0, 1): embeddings, attention weights, both residual branches
@@ -61,6 +64,12 @@ class Decoder {
   /// Final-normed hidden states [B, T, D] in the compute dtype.
   at::Tensor hidden_states(const Input& input, const ForwardOptions& options = {}) const;
 
+  /// Layer `layer`'s parameters.
+  LayerWeights layer_weights(int64_t layer) const;
+  const std::vector<LayerLayout>& layouts() const { return layouts_; }
+  /// Throws InputError when the model has no positions for the input's tokens.
+  void check_input(const Input& input) const;
+
   /// hidden [..., D] -> logits [..., vocabulary]
   at::Tensor logits(const at::Tensor& hidden) const;
   /// The vocabulary head's matrix [vocabulary, D].
@@ -68,8 +77,6 @@ class Decoder {
 
  private:
   const at::Tensor* find(int index) const;
-  LayerWeights layer_weights(int64_t layer) const;
-  void check_input(const Input& input) const;
   at::Tensor embed(const Input& input, const ForwardOptions& options) const;
 
   ModelConfig config_;

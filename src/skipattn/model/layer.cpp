@@ -1,11 +1,11 @@
 #include "skipattn/model/layer.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 
 #include <algorithm>
 
 #include "skipattn/core/random.h"
+#include "skipattn/model/cpu/dropout.h"
 
 namespace skipattn::model {
 
@@ -94,10 +94,11 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
 
 at::Tensor seeded_dropout(const at::Tensor& x, double p, uint64_t seed) {
   if (p <= 0) return x;
-  // Drawn on the CPU so that a seed means the same mask on every device.
-  at::Generator generator = at::detail::createCPUGenerator(seed);
-  const at::Tensor keep = at::empty(x.sizes(), at::TensorOptions(at::kFloat)).bernoulli_(1.0 - p, generator);
-  return x * keep.to(x.device()).to(x.scalar_type()).mul_(1.0 / (1.0 - p));
+  // Made on the CPU so that a seed means the same mask on every device.
+  const at::Tensor keep = at::empty(x.sizes(), at::TensorOptions(at::kFloat));
+  cpu::dropout_mask(keep, p, seed);
+  const at::ScalarType wide = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  return (x * keep.to(x.device(), wide) * (1.0 / (1.0 - p))).to(x.scalar_type());
 }
 
 LayerResult run_layer(const LayerLayout& layout, const LayerWeights& weights, const at::Tensor& residual,

@@ -6,6 +6,10 @@
 
 #include <algorithm>
 
+#include "skipattn/core/operation_timer.h"
+#include "skipattn/model/matmul.h"
+#include "skipattn/training/cpu/softmax_loss.h"
+
 namespace skipattn::training {
 
 namespace {
@@ -86,6 +90,52 @@ int64_t loss_chunk_rows(int64_t vocabulary) {
 at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
   const bool needs_gradient = c10::GradMode::is_enabled() && (hidden.requires_grad() || weight.requires_grad());
   return CrossEntropy::apply(hidden, weight, targets, needs_gradient);
+}
+
+namespace {
+
+/// Rows of logits at hand at once in loss_and_gradients(): enough that the head gradient, which every chunk reads and
+/// writes as a whole, costs little beside the products.
+int64_t fused_chunk_rows(int64_t rows, int64_t vocabulary) {
+  const int64_t most = std::clamp<int64_t>((int64_t{64} << 20) / vocabulary, 16, 8192);
+  const int64_t chunks = (rows + most - 1) / most;
+  return (rows + chunks - 1) / chunks;  // all of about one size
+}
+
+}  // namespace
+
+int64_t loss_scratch_bytes(int64_t rows, int64_t vocabulary, at::ScalarType dtype) {
+  return fused_chunk_rows(rows, vocabulary) * vocabulary * static_cast<int64_t>(c10::elementSize(dtype)) +
+         rows * static_cast<int64_t>(sizeof(float)) + 64;
+}
+
+double loss_and_gradients(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                          const LossGradients& gradients) {
+  const c10::NoGradGuard no_grad;
+  const int64_t rows = hidden.size(0), vocabulary = weight.size(0), step = fused_chunk_rows(rows, vocabulary);
+  const int64_t element = static_cast<int64_t>(hidden.element_size());
+  const at::Tensor losses = gradients.scratch.narrow(0, 0, rows * 4).view(at::kFloat);
+  const int64_t begin_logits = (rows * 4 + 63) / 64 * 64;
+  const double count = std::max<double>(1.0, targets.ge(0).sum().item<double>());
+  for (int64_t begin = 0; begin < rows; begin += step) {
+    const int64_t size = std::min(step, rows - begin);
+    const at::Tensor part = hidden.narrow(0, begin, size);
+    const at::Tensor logits = gradients.scratch.narrow(0, begin_logits, size * vocabulary * element)
+                                  .view(hidden.scalar_type())
+                                  .view({size, vocabulary});
+    {
+      const OperationTimer timer("loss gemm forward");
+      model::linear_forward(logits, part, weight, {});
+    }
+    {
+      const OperationTimer timer("loss");
+      cpu::softmax_loss(logits, targets.narrow(0, begin, size), losses.narrow(0, begin, size), gradients.scale / count);
+    }
+    const OperationTimer timer("loss gemm backward");
+    model::linear_input_gradient(gradients.hidden.narrow(0, begin, size), logits, weight);
+    model::linear_weight_gradient({gradients.weight, {}, gradients.add || begin > 0}, logits, part);
+  }
+  return losses.sum(at::kDouble).item<double>() / count;
 }
 
 at::Tensor token_losses(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {

@@ -13,6 +13,21 @@ int64_t loss_chunk_rows(int64_t vocabulary);
 /// the forward pass, while a chunk's logits are at hand.
 at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
 
+/// What loss_and_gradients() writes.
+struct LossGradients {
+  at::Tensor hidden = {};   ///< [N, D], hidden's dtype: set
+  at::Tensor weight = {};   ///< fp32 [V, D]
+  bool add = false;         ///< add to `weight` instead of setting it
+  double scale = 1.0;       ///< of both, such as 1 / micro-batches
+  at::Tensor scratch = {};  ///< uint8, loss_scratch_bytes()
+};
+/// cross_entropy() and its gradients without autograd and without temporaries, for bf16 and fp32 on the CPU. Returns the
+/// mean loss (not scaled).
+double loss_and_gradients(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                          const LossGradients& gradients);
+/// Scratch for loss_and_gradients() over `rows` rows of logits in `dtype`.
+int64_t loss_scratch_bytes(int64_t rows, int64_t vocabulary, at::ScalarType dtype);
+
 /// Cross entropy of every token, fp32 [N]; 0 where the target is -1. No gradient.
 at::Tensor token_losses(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
 

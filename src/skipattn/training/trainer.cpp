@@ -5,10 +5,14 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <string_view>
 
 #include "skipattn/core/errors.h"
+#include "skipattn/core/operation_timer.h"
 #include "skipattn/core/random.h"
 #include "skipattn/io/safetensors.h"
+#include "skipattn/model/arena.h"
 #include "skipattn/model/tensor_file.h"
 #include "skipattn/training/loss.h"
 
@@ -22,6 +26,14 @@ at::Tensor rows_of(const std::vector<T>& flat, int64_t begin, int64_t count, int
   at::Tensor tensor = at::empty({count, length}, at::TensorOptions(c10::CppTypeToScalarType<T>::value));
   std::copy_n(flat.begin() + begin * length, count * length, tensor.data_ptr<T>());
   return tensor.to(device);
+}
+
+/// The environment may ask for the plain step, to compare with it.
+bool wants_fused_step() {
+  const char* wanted = std::getenv("SKIPATTN_STEP");
+  if (wanted == nullptr || *wanted == '\0' || std::string_view(wanted) == "fused") return true;
+  if (std::string_view(wanted) == "plain") return false;
+  throw InputError("SKIPATTN_STEP must be 'fused' or 'plain', got '{}'", wanted);
 }
 
 }  // namespace
@@ -51,11 +63,18 @@ Trainer::Trainer(model::Decoder& decoder, const TrainingConfig& config, const Ma
     slot.first_moment = at::zeros_like(slot.master);
     slot.second_moment = at::zeros_like(slot.master);
     slot.decays = specs[i].decays;
-    slot.compute.set_requires_grad(true);
     decoder.set_parameter(static_cast<int>(i), slot.compute);
     slots_.push_back(std::move(slot));
   }
-  gradients_.resize(slots_.size());
+  if (wants_fused_step() && model::TrainingPass::serves(decoder)) {
+    fused_ = std::make_unique<model::TrainingPass>(decoder);
+    std::vector<std::vector<int64_t>> shapes;
+    for (const auto& spec : specs) shapes.push_back(spec.shape());
+    gradients_ = model::zeros_together(shapes, at::kFloat);
+  } else {
+    gradients_.resize(slots_.size());
+    for (const AdamWSlot& slot : slots_) slot.compute.set_requires_grad(true);
+  }
 }
 
 std::vector<at::Tensor> Trainer::masters() const {
@@ -84,21 +103,46 @@ void Trainer::add_gradients(bool first) {
 }
 
 double Trainer::accumulate_gradients(const data::Batch& batch, int64_t step) {
-  const int64_t micro = config_.micro_batch_size, micro_steps = config_.batch_size / micro;
+  const int64_t micro_steps = config_.batch_size / config_.micro_batch_size;
   double loss = 0;
   for (int64_t i = 0; i < micro_steps; ++i) {
-    model::ForwardOptions options;
-    options.dropout = config_.dropout;
-    options.dropout_seed = derive_seed(config_.seed, fmt::format("dropout {} {}", step, i));
-    options.recompute = config_.recompute;
-    const at::Tensor hidden = decoder_.hidden_states(to_input(batch, i * micro, micro, machine_.device), options);
-    const at::Tensor part = cross_entropy(hidden.view({-1, hidden.size(-1)}), decoder_.head_weight(),
-                                          to_targets(batch, i * micro, micro, machine_.device)) /
-                            static_cast<double>(micro_steps);
-    loss += part.item<double>();
-    part.backward();
-    add_gradients(i == 0);
+    const uint64_t dropout_seed = derive_seed(config_.seed, fmt::format("dropout {} {}", step, i));
+    loss += (fused_ ? fused_micro_step(batch, i, dropout_seed) : plain_micro_step(batch, i, dropout_seed)) /
+            static_cast<double>(micro_steps);
   }
+  return loss;
+}
+
+double Trainer::plain_micro_step(const data::Batch& batch, int64_t number, uint64_t dropout_seed) {
+  const int64_t micro = config_.micro_batch_size;
+  model::ForwardOptions options;
+  options.dropout = config_.dropout;
+  options.dropout_seed = dropout_seed;
+  options.recompute = config_.recompute;
+  const at::Tensor hidden = decoder_.hidden_states(to_input(batch, number * micro, micro, machine_.device), options);
+  const at::Tensor loss = cross_entropy(hidden.view({-1, hidden.size(-1)}), decoder_.head_weight(),
+                                        to_targets(batch, number * micro, micro, machine_.device));
+  (loss / static_cast<double>(config_.batch_size / micro)).backward();
+  add_gradients(number == 0);
+  return loss.item<double>();
+}
+
+double Trainer::fused_micro_step(const data::Batch& batch, int64_t number, uint64_t dropout_seed) {
+  const int64_t micro = config_.micro_batch_size, rows = micro * batch.context;
+  const at::Tensor& head = decoder_.head_weight();
+  fused_->prepare({.batch = micro,
+                   .length = batch.context,
+                   .recompute = config_.recompute,
+                   .loss_bytes = loss_scratch_bytes(rows, head.size(0), head.scalar_type())});
+  const at::Tensor& hidden = fused_->forward(to_input(batch, number * micro, micro, machine_.device),
+                                             {.dropout = config_.dropout, .dropout_seed = dropout_seed});
+  const double loss = loss_and_gradients(hidden, head, to_targets(batch, number * micro, micro, machine_.device),
+                                         {.hidden = fused_->hidden_gradient(),
+                                          .weight = gradients_[decoder_.table().head],
+                                          .add = number > 0,
+                                          .scale = static_cast<double>(micro) / static_cast<double>(config_.batch_size),
+                                          .scratch = fused_->loss_scratch()});
+  fused_->backward({.tensors = gradients_, .add = number > 0});
   return loss;
 }
 
@@ -107,6 +151,7 @@ StepOutcome Trainer::step(const data::Batch& batch, int64_t step) {
   outcome.learning_rate = learning_rate_schedule(config_).at(step);
   outcome.loss = accumulate_gradients(batch, step);
   const c10::NoGradGuard no_grad;
+  const OperationTimer timer("optimizer");
   outcome.grad_norm = global_norm(gradients_);
   outcome.skipped = !std::isfinite(outcome.loss) || !std::isfinite(outcome.grad_norm);
   if (!outcome.skipped) {
@@ -114,7 +159,8 @@ StepOutcome Trainer::step(const data::Batch& batch, int64_t step) {
     for (size_t i = 0; i < slots_.size(); ++i)
       adamw_step(slots_[i], gradients_[i], scale, outcome.learning_rate, step, optimizer_);
   }
-  for (at::Tensor& gradient : gradients_) gradient.reset();
+  if (!fused_)
+    for (at::Tensor& gradient : gradients_) gradient.reset();
   return outcome;
 }
 

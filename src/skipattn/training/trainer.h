@@ -5,10 +5,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <memory>
 #include <vector>
 
 #include "skipattn/data/loader.h"
 #include "skipattn/model/decoder.h"
+#include "skipattn/model/training_pass.h"
 #include "skipattn/training/machine.h"
 #include "skipattn/training/optimizer.h"
 #include "skipattn/training/run_config.h"
@@ -23,6 +25,8 @@ struct StepOutcome {
   bool skipped = false;  ///< loss or gradient norm was not finite; nothing was changed
 };
 
+/// On the CPU in bf16 or fp32 a step runs through the fused pass (model/training_pass.h); elsewhere, and where the
+/// environment has SKIPATTN_STEP=plain, through run_layer() and torch's autograd, which define it.
 class Trainer {
  public:
   /// Takes over the decoder's parameters (fp32), moves them to the machine's device and dtype.
@@ -39,6 +43,8 @@ class Trainer {
 
  private:
   double accumulate_gradients(const data::Batch& batch, int64_t step);
+  double plain_micro_step(const data::Batch& batch, int64_t number, uint64_t dropout_seed);
+  double fused_micro_step(const data::Batch& batch, int64_t number, uint64_t dropout_seed);
   void add_gradients(bool first);
 
   model::Decoder& decoder_;
@@ -46,7 +52,8 @@ class Trainer {
   Machine machine_;
   AdamWOptions optimizer_;
   std::vector<AdamWSlot> slots_;
-  std::vector<at::Tensor> gradients_;
+  std::vector<at::Tensor> gradients_;           // fp32 with the fused pass, which keeps them from step to step
+  std::unique_ptr<model::TrainingPass> fused_;  // null: plain
 };
 
 /// Rows [begin, begin + count) of a batch as a decoder's input, on `device`.

@@ -1,0 +1,121 @@
+// The ends of a training pass: embeddings, the order of the layers, the final norm. Layers are in
+// training_pass_forward.cpp and training_pass_backward.cpp.
+#include "skipattn/model/training_pass.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include "skipattn/core/operation_timer.h"
+#include "skipattn/core/random.h"
+#include "skipattn/model/cpu/dropout.h"
+#include "skipattn/model/cpu/embedding.h"
+#include "skipattn/model/cpu/layer_norm.h"
+
+namespace skipattn::model {
+
+TrainingPass::TrainingPass(const Decoder& decoder) : decoder_(decoder) {}
+
+bool TrainingPass::serves(const Decoder& decoder) {
+  const at::Tensor& table = decoder.parameters()[decoder.table().token_embedding];
+  const at::Tensor& norm = decoder.parameters()[decoder.table().norm_weight];
+  const bool type = table.scalar_type() == at::kFloat || table.scalar_type() == at::kBFloat16;
+  return table.is_cpu() && type && norm.scalar_type() == at::kFloat;
+}
+
+void TrainingPass::prepare(const PassShape& shape) {
+  if (shape == shape_) return;
+  buffers_ = {};  // before the new ones are made
+  buffers_ = make_pass_buffers(decoder_.config(), decoder_.layouts(), decoder_.dtype(), shape);
+  shape_ = shape;
+}
+
+void TrainingPass::embed() {
+  const OperationTimer timer("embedding forward");
+  const auto& parameters = decoder_.parameters();
+  const ParameterTable& table = decoder_.table();
+  const at::Tensor& residual = buffers_.residual[0];
+  cpu::embed(parameters[table.token_embedding], tokens_, parameters[table.position_embedding], positions_, residual);
+  if (options_.dropout > 0)
+    cpu::drop_in_place(residual, options_.dropout, derive_seed(options_.dropout_seed, "embedding"));
+}
+
+const at::Tensor& TrainingPass::forward(const Input& input, const PassOptions& options) {
+  const c10::NoGradGuard no_grad;
+  decoder_.check_input(input);
+  TORCH_INTERNAL_ASSERT(input.tokens.size(0) == shape_.batch && input.tokens.size(1) == shape_.length,
+                        "training pass prepared for another shape than ", input.tokens.sizes());
+  options_ = options;
+  tokens_ = input.tokens.reshape({-1});
+  positions_ =
+      input.positions ? input.positions->reshape({-1}) : at::arange(shape_.length, at::kLong).repeat(shape_.batch);
+  first_key_ = input.first_key;
+  windowed_.clear();
+  const int64_t layers = decoder_.config().layers;
+  weights_.clear();
+  for (int64_t l = 0; l < layers; ++l) {
+    weights_.push_back(decoder_.layer_weights(l));
+    const int64_t window = decoder_.layouts()[l].window;
+    if (window > 0 && !windowed_.contains(window)) windowed_[window] = windowed_first_key(input, window);
+  }
+
+  embed();
+  for (int64_t l = 0; l < layers; ++l) forward_layer(l);
+  const OperationTimer timer("norm forward");
+  cpu::layer_norm_forward({.residual = buffers_.forward[layers - 1].middle,
+                           .branch = buffers_.branch[layers - 1],
+                           .sum = buffers_.residual[layers],
+                           .normed = buffers_.output,
+                           .statistics = buffers_.final_statistics},
+                          final_norm());
+  return buffers_.output;
+}
+
+cpu::NormParameters TrainingPass::final_norm() const {
+  const ParameterTable& table = decoder_.table();
+  return {decoder_.parameters()[table.norm_weight],
+          table.norm_bias < 0 ? at::Tensor() : decoder_.parameters()[table.norm_bias], decoder_.config().norm_epsilon};
+}
+
+void TrainingPass::backward(const ParameterGradients& gradients) {
+  const c10::NoGradGuard no_grad;
+  const int64_t layers = decoder_.config().layers;
+  const ParameterTable& table = decoder_.table();
+  {
+    const OperationTimer timer("norm backward");
+    cpu::layer_norm_backward({.input = buffers_.residual[layers],
+                              .statistics = buffers_.final_statistics,
+                              .normed_gradient = buffers_.output_gradient,
+                              .gradient = buffers_.gradient,
+                              .first = true,
+                              .rounded = buffers_.rounded,
+                              .weight_gradient = gradients.at(table.norm_weight),
+                              .bias_gradient = gradients.at(table.norm_bias),
+                              .add = gradients.add,
+                              .scratch = buffers_.norm_sums},
+                             final_norm());
+  }
+  for (int64_t l = layers - 1; l >= 0; --l) {
+    if (shape_.recompute) rerun_layer(l);
+    backward_mlp(l, gradients);
+    backward_attention(l, gradients);
+    backward_projection(l, gradients);
+  }
+  backward_embedding(gradients);
+}
+
+void TrainingPass::backward_embedding(const ParameterGradients& gradients) {
+  const OperationTimer timer("embedding backward");
+  const ParameterTable& table = decoder_.table();
+  const at::Tensor& tokens = gradients.tensors[table.token_embedding];
+  const at::Tensor& positions = gradients.tensors[table.position_embedding];
+  if (!gradients.add) {
+    if (table.head != table.token_embedding) cpu::set_to_zero(tokens);
+    cpu::set_to_zero(positions);
+  }
+  if (options_.dropout > 0)
+    cpu::drop_in_place(buffers_.gradient, options_.dropout, derive_seed(options_.dropout_seed, "embedding"));
+  cpu::add_embedding_gradient(tokens, tokens_, buffers_.gradient);
+  cpu::add_embedding_gradient(positions, positions_, buffers_.gradient);
+}
+
+}  // namespace skipattn::model

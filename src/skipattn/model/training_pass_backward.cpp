@@ -1,0 +1,128 @@
+// The layers of a training pass, backward.
+#include <ATen/ATen.h>
+
+#include "skipattn/core/operation_timer.h"
+#include "skipattn/model/cpu/gelu.h"
+#include "skipattn/model/cpu/layer_norm.h"
+#include "skipattn/model/matmul.h"
+#include "skipattn/model/training_pass.h"
+
+namespace skipattn::model {
+
+namespace {
+
+at::Tensor as_rows(const at::Tensor& x) {
+  return x.view({x.size(0) * x.size(1), -1});
+}
+
+}  // namespace
+
+void TrainingPass::backward_mlp(int64_t layer, const ParameterGradients& gradients) {
+  const LayerBuffers& from = buffers_.backward[layer];
+  const LayerWeights& weights = weights_[layer];
+  const LayerIndex& index = decoder_.table().layers[layer];
+  const at::Tensor& hidden_gradient = buffers_.hidden_gradient[layer];
+  drop(buffers_.rounded, layer, "mlp output");
+  {
+    const OperationTimer timer("gemm backward");
+    linear_input_gradient(hidden_gradient, buffers_.rounded, weights.down_weight);
+  }
+  {
+    // What was kept before the activation is made into its output, in place.
+    const OperationTimer timer("gelu backward");
+    cpu::gelu_backward(from.hidden, hidden_gradient, from.hidden, decoder_.layouts()[layer].exact_gelu);
+  }
+  {
+    const OperationTimer timer("gemm backward");
+    linear_weight_gradient(gradients.linear(index.down_weight, index.down_bias), buffers_.rounded, from.hidden);
+    linear_input_gradient(buffers_.normed2_gradient[layer], hidden_gradient, weights.up_weight);
+  }
+  {
+    const OperationTimer timer("norm backward");
+    cpu::layer_norm_backward({.input = from.middle,
+                              .statistics = from.statistics2,
+                              .normed_gradient = buffers_.normed2_gradient[layer],
+                              .gradient = buffers_.gradient,
+                              .rounded = buffers_.rounded,
+                              .normed = buffers_.normed2[layer],
+                              .weight_gradient = gradients.at(index.norm2_weight),
+                              .bias_gradient = gradients.at(index.norm2_bias),
+                              .add = gradients.add,
+                              .scratch = buffers_.norm_sums},
+                             norm2(layer));
+  }
+  const OperationTimer timer("gemm backward");
+  linear_weight_gradient(gradients.linear(index.up_weight, index.up_bias), hidden_gradient, buffers_.normed2[layer]);
+}
+
+void TrainingPass::backward_attention(int64_t layer, const ParameterGradients& gradients) {
+  const LayerBuffers& from = buffers_.backward[layer];
+  const LayerWeights& weights = weights_[layer];
+  const LayerIndex& index = decoder_.table().layers[layer];
+  const at::Tensor& attended_gradient = buffers_.attended_gradient[layer];
+  drop(buffers_.rounded, layer, "attention output");
+  {
+    const OperationTimer timer("gemm backward");
+    linear_input_gradient(attended_gradient, buffers_.rounded, weights.output_weight);
+    linear_weight_gradient(gradients.linear(index.output_weight, index.output_bias), buffers_.rounded,
+                           as_rows(from.attended));
+  }
+  const OperationTimer timer("attention backward");
+  const at::Tensor& qkv_gradient = buffers_.qkv_gradient[layer];
+  attend_backward(attention_input(layer, from.qkv), {from.attended, from.logsumexp},
+                  attended_gradient.view(from.attended.sizes()), query_heads(layer, qkv_gradient),
+                  source_gradients(layer, qkv_gradient));
+  finish_lent(layer, qkv_gradient);
+}
+
+std::vector<SourceGradient> TrainingPass::source_gradients(int64_t layer, const at::Tensor& qkv_gradient) const {
+  std::vector<SourceGradient> targets;
+  for (const LayerLayout::SourceTensor& source : decoder_.layouts()[layer].sources) {
+    const LentBuffers& lent = (source.is_value ? buffers_.values : buffers_.keys)[source.layer];
+    SourceGradient target;
+    if (lent.last_reader >= 0) target.sum = lent.gradient.transpose(1, 2);
+    target.first = lent.last_reader == layer;
+    // The layers above have all been here before the lender itself.
+    if (source.layer == layer) target.finished = own_heads(layer, source.is_value, qkv_gradient);
+    targets.push_back(std::move(target));
+  }
+  return targets;
+}
+
+void TrainingPass::finish_lent(int64_t layer, const at::Tensor& qkv_gradient) const {
+  const auto& sources = decoder_.layouts()[layer].sources;
+  for (const bool is_value : {false, true}) {
+    const LentBuffers& lent = (is_value ? buffers_.values : buffers_.keys)[layer];
+    const auto own = [&](const auto& source) { return source.layer == layer && source.is_value == is_value; };
+    if (lent.last_reader < 0 || std::any_of(sources.begin(), sources.end(), own)) continue;
+    own_heads(layer, is_value, qkv_gradient).copy_(lent.gradient.transpose(1, 2));  // only others read them
+  }
+}
+
+void TrainingPass::backward_projection(int64_t layer, const ParameterGradients& gradients) {
+  const LayerBuffers& from = buffers_.backward[layer];
+  const LayerIndex& index = decoder_.table().layers[layer];
+  const at::Tensor qkv_gradient = as_rows(buffers_.qkv_gradient[layer]);
+  {
+    const OperationTimer timer("gemm backward");
+    linear_input_gradient(buffers_.normed1_gradient[layer], qkv_gradient, weights_[layer].qkv_weight);
+  }
+  {
+    const OperationTimer timer("norm backward");
+    cpu::layer_norm_backward({.input = buffers_.residual[layer],
+                              .statistics = from.statistics1,
+                              .normed_gradient = buffers_.normed1_gradient[layer],
+                              .gradient = buffers_.gradient,
+                              .rounded = buffers_.rounded,
+                              .normed = buffers_.normed1[layer],
+                              .weight_gradient = gradients.at(index.norm1_weight),
+                              .bias_gradient = gradients.at(index.norm1_bias),
+                              .add = gradients.add,
+                              .scratch = buffers_.norm_sums},
+                             norm1(layer));
+  }
+  const OperationTimer timer("gemm backward");
+  linear_weight_gradient(gradients.linear(index.qkv_weight, index.qkv_bias), qkv_gradient, buffers_.normed1[layer]);
+}
+
+}  // namespace skipattn::model
