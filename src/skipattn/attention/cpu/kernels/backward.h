@@ -81,29 +81,30 @@ struct Backward {
 #pragma GCC unroll 8
       for (int r = 0; r < R; r += A::kPair) {
         if constexpr (A::kPair == 2) {
-          Weight w[2][2];  // [row][half]
+          Vec weights[2][2], grads_of[2][2];  // [row][half], rounded
 #pragma GCC unroll 2
           for (int j = 0; j < 2; ++j)
 #pragma GCC unroll 2
             for (int h = 0; h < 2; ++h) {
               const int lane = q + h * A::kLanes;
-              if (r + j < R)
-                w[j][h] = weigh<kMasked, kDrops>(A::load(scores + (r + j) * kQueryBlock + lane),
-                                                 A::load(grads + (r + j) * kQueryBlock + lane),
-                                                 tile.first_key + key + r + j, lane);
-              else
-                w[j][h] = {A::zero(), A::zero()};
+              weights[j][h] = grads_of[j][h] = A::zero();
+              if (r + j >= R) continue;
+              const Weight w = weigh<kMasked, kDrops>(A::load(scores + (r + j) * kQueryBlock + lane),
+                                                      A::load(grads + (r + j) * kQueryBlock + lane),
+                                                      tile.first_key + key + r + j, lane);
+              weights[j][h] = A::round(w.weight);
+              grads_of[j][h] = A::round(w.grad_score);
             }
 #pragma GCC unroll 2
           for (int j = 0; j < 2; ++j) {
             if (r + j >= R) continue;
             const int64_t word = int64_t{key + r + j} * kRowWords + q / 2;
-            A::store_words(scratch.weights + word, A::narrow(w[j][0].weight, w[j][1].weight));
-            A::store_words(scratch.grad_scores + word, A::narrow(w[j][0].grad_score, w[j][1].grad_score));
+            A::store_words(scratch.weights + word, A::narrow(weights[j][0], weights[j][1]));
+            A::store_words(scratch.grad_scores + word, A::narrow(grads_of[j][0], grads_of[j][1]));
           }
           uint32_t* pairs = scratch.grad_score_pairs + int64_t{(key + r) / 2} * kQueryBlock + q;
-          A::store_words(pairs, A::join(w[0][0].grad_score, w[1][0].grad_score));
-          A::store_words(pairs + A::kLanes, A::join(w[0][1].grad_score, w[1][1].grad_score));
+          A::store_words(pairs, A::join(grads_of[0][0], grads_of[1][0]));
+          A::store_words(pairs + A::kLanes, A::join(grads_of[0][1], grads_of[1][1]));
         } else {
           const Weight w = weigh<kMasked, kDrops>(A::load(scores + r * kQueryBlock + q),
                                                   A::load(grads + r * kQueryBlock + q), tile.first_key + key + r, q);

@@ -21,6 +21,8 @@ struct ForwardScratch {
   float* maximum;     // [64], of scale * log2(e) * score
   float* total;       // [64], sums of weights
   float* decay;       // [64], what earlier sums are multiplied by
+  float* highest;     // [64], score of the bite
+  float* shift;       // [64], the maximum, or 0 where it is minus infinity
 
   ForwardScratch(float* p, const Geometry& g)
       : scores(p),
@@ -28,8 +30,10 @@ struct ForwardScratch {
         sums(p + 2 * kForwardKeys * kQueryBlock),
         maximum(sums + g.width * kQueryBlock),
         total(maximum + kQueryBlock),
-        decay(total + kQueryBlock) {}
-  static int64_t floats(const Geometry& g) { return int64_t{kQueryBlock} * (2 * kForwardKeys + g.width + 3); }
+        decay(total + kQueryBlock),
+        highest(decay + kQueryBlock),
+        shift(highest + kQueryBlock) {}
+  static int64_t floats(const Geometry& g) { return int64_t{kQueryBlock} * (2 * kForwardKeys + g.width + 5); }
 };
 
 /// A bite of keys of one pair.
@@ -49,66 +53,102 @@ struct Forward {
 
   explicit Forward(const ForwardBlock& b) : block(b), scratch(b.scratch, b.geometry) {}
 
-  /// scores[keys][64] = key rows * query lanes.
+  /// scores[keys][64] = key rows * query lanes; highest[64] of the bite, lane by lane.
   void score(const KeyValuePanels& panels, const Bite& bite) const {
     const int64_t words = block.geometry.row_words;
-    add_product<A, true>(Broadcast<true>{panels.key_rows + bite.first * words, words},
-                         Lanes{block.query_lanes, kQueryBlock}, words, bite.keys, kVectors, scratch.scores,
-                         kQueryBlock);
+    const Broadcast<true> keys{panels.key_rows + bite.first * words, words};
+    for_vector_tiles<A>(kVectors, [&]<int V>(int v0) {
+      const int q = v0 * A::kLanes;
+      for (int v = 0; v < V; ++v) A::store(scratch.highest + q + v * A::kLanes, A::set(-__builtin_inff()));
+      for_row_tiles<A>(bite.keys, [&]<int R>(int m) {
+        float* rows = scratch.scores + m * kQueryBlock + q;
+        Vec highest[V];
+        product_tile<A, R, V>(
+            keys.from_row(m), Lanes{block.query_lanes + q, kQueryBlock}, words, [](int, int) { return A::zero(); },
+            [&](int r, int v, Vec sum) {
+              A::store(rows + r * kQueryBlock + v * A::kLanes, sum);
+              highest[v] = r == 0 ? sum : A::max(highest[v], sum);
+            });
+        for (int v = 0; v < V; ++v) {
+          float* so_far = scratch.highest + q + v * A::kLanes;
+          A::store(so_far, A::max(A::load(so_far), highest[v]));
+        }
+      });
+    });
   }
 
+  /// Scores that their query may not see become minus infinity.
   void mask(const Bite& bite) const {
-    for (int i = 0; i < bite.keys; ++i)
-      for (int q = 0; q < kQueryBlock; q += A::kLanes) {
+    for (int q = 0; q < kQueryBlock; q += A::kLanes) {
+      Vec highest = A::set(-__builtin_inff());
+      for (int i = 0; i < bite.keys; ++i) {
         float* row = scratch.scores + i * kQueryBlock + q;
         const auto seen = A::sees(bite.first + i, block.visible->first + q, block.visible->last + q);
-        A::store(row, A::select(seen, A::load(row), -__builtin_inff()));
+        const Vec score = A::select(seen, A::load(row), -__builtin_inff());
+        A::store(row, score);
+        highest = A::max(highest, score);
       }
+      A::store(scratch.highest + q, highest);
+    }
   }
 
-  /// Scores of 16 queries become weights; maxima, sums and decays follow.
-  void weigh(const Bite& bite, int pair, int q) const {
-    const float* scores = scratch.scores + q;
-    Vec highest[4];
-    for (auto& h : highest) h = A::set(-__builtin_inff());
-    int i = 0;
-    for (; i + 4 <= bite.keys; i += 4)
-      for (int j = 0; j < 4; ++j) highest[j] = A::max(highest[j], A::load(scores + (i + j) * kQueryBlock));
-    for (; i < bite.keys; ++i) highest[0] = A::max(highest[0], A::load(scores + i * kQueryBlock));
-    const Vec factor = A::set(block.scale * kLog2E);
-    const Vec bite_maximum = A::mul(A::max(A::max(highest[0], highest[1]), A::max(highest[2], highest[3])), factor);
-    const Vec old = A::load(scratch.maximum + q);
-    const Vec maximum = A::max(old, bite_maximum);
-    // Where nothing was seen yet, weights are 2^(-inf - 0) = 0.
-    const Vec shift = A::replace_minus_infinity(maximum, A::zero());
-    const Vec decay = exp2_lanes<A>(A::sub(old, shift));
-    A::store(scratch.maximum + q, maximum);
-    A::store(scratch.decay + q, decay);
-    Vec total[2] = {A::mul(A::load(scratch.total + q), decay), A::zero()};
-    const bool drops = block.dropout.threshold != 0;
-    const auto weight = [&](int key, Vec& sum) {
-      Vec w = exp2_lanes<A>(A::fms(A::load(scores + key * kQueryBlock), factor, shift));
-      sum = A::add(sum, w);
-      if (drops) {
-        const auto kept = A::kept(block.row_hashes + pair * kQueryBlock + q, static_cast<uint32_t>(bite.first + key),
-                                  block.dropout.threshold);
-        w = A::select(kept, w, 0.0f);
-      }
-      return w;
-    };
-    uint32_t* words = scratch.weights + q;
-    if constexpr (A::kPair == 2) {
-      int key = 0;
-      for (; key + 2 <= bite.keys; key += 2, words += kQueryBlock) {
-        const Vec low = weight(key, total[0]);
-        A::store_words(words, A::join(low, weight(key + 1, total[1])));
-      }
-      if (key < bite.keys) A::store_words(words, A::join(weight(key, total[0]), A::zero()));
-    } else {
-      for (int key = 0; key < bite.keys; ++key, words += kQueryBlock)
-        A::store_words(words, weight(key, total[key & 1]));
+  /// Maxima, what they shift scores by, and the decay of what was summed under the maxima before.
+  void raise_maxima() const {
+    for (int q = 0; q < kQueryBlock; q += A::kLanes) {
+      const Vec old = A::load(scratch.maximum + q);
+      const Vec maximum = A::max(old, A::mul(A::load(scratch.highest + q), A::set(block.scale * kLog2E)));
+      // Where nothing was seen yet, scores are minus infinity and may be shifted by anything.
+      const Vec shift = A::replace_minus_infinity(maximum, A::zero());
+      const Vec decay = exp2_lanes<A>(A::sub(old, shift));
+      A::store(scratch.maximum + q, maximum);
+      A::store(scratch.shift + q, shift);
+      A::store(scratch.decay + q, decay);
+      A::store(scratch.total + q, A::mul(A::load(scratch.total + q), decay));
     }
-    A::store(scratch.total + q, A::add(total[0], total[1]));
+  }
+
+  /// Scores become weights, and their sums are added to the totals.
+  template <bool kDrops>
+  void weigh(const Bite& bite, int pair) const {
+    const Vec factor = A::set(block.scale * kLog2E);
+    for (int q0 = 0; q0 < kQueryBlock; q0 += A::kTileVectors * A::kLanes) {
+      constexpr int kColumns = A::kTileVectors;
+      Vec shift[kColumns], total[kColumns];
+#pragma GCC unroll 4
+      for (int v = 0; v < kColumns; ++v) {
+        shift[v] = A::load(scratch.shift + q0 + v * A::kLanes);
+        total[v] = A::load(scratch.total + q0 + v * A::kLanes);
+      }
+      const auto weight = [&](int key, int v) {
+        const int q = q0 + v * A::kLanes;
+        Vec w = exp2_lanes<A>(A::fms(A::load(scratch.scores + key * kQueryBlock + q), factor, shift[v]));
+        total[v] = A::add(total[v], w);
+        if constexpr (kDrops)
+          w = A::select(A::kept(block.row_hashes + pair * kQueryBlock + q, static_cast<uint32_t>(bite.first + key),
+                                block.dropout.threshold),
+                        w, 0.0f);
+        return w;
+      };
+      uint32_t* words = scratch.weights + q0;
+      for (int key = 0; key < bite.keys; key += A::kPair, words += kQueryBlock) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kColumns; ++v) {
+          Vec w = weight(key, v);
+          if constexpr (A::kPair == 2) {
+            w = A::round(w);
+            w = A::join(w, key + 1 < bite.keys ? A::round(weight(key + 1, v)) : A::zero());
+          }
+          A::store_words(words + v * A::kLanes, w);
+        }
+      }
+#pragma GCC unroll 4
+      for (int v = 0; v < kColumns; ++v) A::store(scratch.total + q0 + v * A::kLanes, total[v]);
+    }
+  }
+
+  void weigh_bite(const Bite& bite, int pair) const {
+    raise_maxima();
+    block.dropout.threshold != 0 ? weigh<true>(bite, pair) : weigh<false>(bite, pair);
   }
 
   /// sums[width][64] = sums * decay + value pairs, transposed, * weights.
@@ -150,7 +190,7 @@ struct Forward {
         bite.masked = bite.first < visible.full_begin || bite.first + bite.keys > visible.full_end;
         score(block.pairs[pair], bite);
         if (bite.masked) mask(bite);
-        for (int q = 0; q < kQueryBlock; q += A::kLanes) weigh(bite, pair, q);
+        weigh_bite(bite, pair);
         gather(block.pairs[pair], bite);
       }
     }

@@ -46,7 +46,6 @@ struct Avx512 {
   static Vec fraction(Vec x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
   /// a * 2^floor(x), 0 for minus infinity.
   static Vec scale_by_power(Vec a, Vec x) { return _mm512_scalef_ps(a, x); }
-
   /// Lanes whose key range [first, last] holds `key`.
   static Mask sees(int32_t key, const int32_t* first, const int32_t* last) {
     const Ints k = _mm512_set1_epi32(key);
@@ -158,15 +157,22 @@ struct Avx512Pairs : Avx512 {
     const Ints high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, next + lane));
     return _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
   }
-  /// Lane-wise words (low, high), rounded to nearest (ties away, which no sum of weights notices).
-  static Vec join(Vec low, Vec high) {
-    const Ints half = _mm512_set1_epi32(0x8000);
-    const Ints a = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(low), half), 16);
-    const Ints b = _mm512_add_epi32(_mm512_castps_si512(high), half);
-    return _mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaau, a, b));
+  /// fp32 numbers with half of bf16's last place added, so that their upper halves are the rounded numbers (to nearest,
+  /// ties away from zero, which no sum of weights notices).
+  static Vec round(Vec x) {
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000)));
   }
-  /// 32 bf16 in order: a's lanes, then b's; as 16 words.
-  static Vec narrow(Vec a, Vec b) { return reinterpret_cast<Vec>(_mm512_cvtne2ps_pbh(b, a)); }
+  /// Words (low, high) lane by lane, of rounded numbers.
+  static Vec join(Vec low, Vec high) {
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaau, _mm512_srli_epi32(_mm512_castps_si512(low), 16),
+                                                       _mm512_castps_si512(high)));
+  }
+  /// 32 bf16 in order, a's lanes, then b's, of rounded numbers.
+  static Vec narrow(Vec a, Vec b) {
+    const Ints upper_halves = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29,
+                                               27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    return _mm512_castsi512_ps(_mm512_permutex2var_epi16(_mm512_castps_si512(a), upper_halves, _mm512_castps_si512(b)));
+  }
   static void store_words(uint32_t* p, Vec x) { _mm512_storeu_si512(p, _mm512_castps_si512(x)); }
 };
 #endif
