@@ -71,6 +71,7 @@ std::vector<Operation> to_operations(const std::vector<OperationTime>& times, do
   std::vector<Operation> operations;
   double covered = 0;
   for (const OperationTime& time : times) {
+    if (time.name == "other") continue;  // the rest below, whether a timer says so or none does
     operations.push_back({time.name, time.seconds / static_cast<double>(steps), time.seconds / seconds});
     covered += time.seconds;
   }

@@ -25,7 +25,7 @@ struct ProfileOptions {
   ProgressSink progress = {};
 };
 
-/// One named operation of a step; "other" is what no timer covers.
+/// One named operation of a step; "other" is what no timer covers, or what timers call so.
 struct Operation {
   std::string name;
   double seconds = 0;  ///< of one step, mean over the timed ones

@@ -62,7 +62,7 @@ TEST(Spread, IsTheSmallestTheMiddleAndTheLargest) {
 }
 
 TEST(Operations, SharesSumToOneTheLongestFirstOtherLast) {
-  const std::vector<Operation> operations = to_operations({{"a", 1.0, 3}, {"b", 4.0, 1}}, 10.0, 5);
+  const std::vector<Operation> operations = to_operations({{"a", 1.0, 3}, {"other", 2.0, 1}, {"b", 4.0, 1}}, 10.0, 5);
   ASSERT_EQ(operations.size(), 3);
   EXPECT_EQ(operations[0].name, "b");
   EXPECT_DOUBLE_EQ(operations[0].seconds, 0.8);
