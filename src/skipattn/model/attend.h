@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "skipattn/attention/cpu/flash.h"
 #include "skipattn/attention/routed_attention.h"
 
 namespace skipattn::model {
@@ -16,6 +17,9 @@ struct AttentionInput {
   std::vector<at::Tensor> sources;  ///< keys and values, [B, heads, T, d] views
   const attention::HeadPairs* pairs = nullptr;
   attention::Options options;
+  std::vector<attention::cpu::Panels*>
+      panels;  ///< packed forms of the sources, one per source or none at all: made when
+               ///< first needed, kept for the other layers that read the source
 };
 
 /// What it writes and its backward pass reads again.

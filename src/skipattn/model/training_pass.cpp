@@ -52,6 +52,10 @@ const at::Tensor& TrainingPass::forward(const Input& input, const PassOptions& o
   windowed_.clear();
   const int64_t layers = decoder_.config().layers;
   weights_.clear();
+  for (auto* panels : {&key_panels_, &value_panels_}) {
+    panels->clear();  // whatever a pass that was broken off left
+    panels->resize(layers);
+  }
   for (int64_t l = 0; l < layers; ++l) {
     weights_.push_back(decoder_.layer_weights(l));
     const int64_t window = decoder_.layouts()[l].window;

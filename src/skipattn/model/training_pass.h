@@ -83,7 +83,8 @@ class TrainingPass {
   cpu::NormParameters final_norm() const;
   uint64_t layer_seed(int64_t layer) const;
   void drop(const at::Tensor& x, int64_t layer, const char* place) const;
-  AttentionInput attention_input(int64_t layer, const at::Tensor& qkv) const;
+  AttentionInput attention_input(int64_t layer, const at::Tensor& qkv);
+  void forget_read_panels(int64_t layer);
   /// Heads of a projection [B, T, rows] of layer `layer` (or of its gradient) as views [B, heads, T, d].
   at::Tensor query_heads(int64_t layer, const at::Tensor& qkv) const;
   at::Tensor own_heads(int64_t layer, bool is_value, const at::Tensor& qkv) const;
@@ -98,6 +99,7 @@ class TrainingPass {
   std::optional<at::Tensor> first_key_;     // int32 [B, T]
   std::map<int64_t, at::Tensor> windowed_;  // first keys per window
   std::vector<LayerWeights> weights_;       // [L]
+  std::vector<attention::cpu::Panels> key_panels_, value_panels_;  // [L], packed while layers read them
 };
 
 }  // namespace skipattn::model

@@ -72,6 +72,9 @@ void TrainingPass::backward_attention(int64_t layer, const ParameterGradients& g
   attend_backward(attention_input(layer, from.qkv), {from.attended, from.logsumexp},
                   attended_gradient.view(from.attended.sizes()), query_heads(layer, qkv_gradient),
                   source_gradients(layer, qkv_gradient));
+  // Layers above have been here already: nobody reads this layer's own keys and values any more.
+  key_panels_[layer].forget();
+  value_panels_[layer].forget();
   finish_lent(layer, qkv_gradient);
 }
 

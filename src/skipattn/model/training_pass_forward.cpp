@@ -37,11 +37,12 @@ at::Tensor TrainingPass::own_heads(int64_t layer, bool is_value, const at::Tenso
                   : head_view(qkv, layout.heads, layout.live_keys, layout.head_width);
 }
 
-AttentionInput TrainingPass::attention_input(int64_t layer, const at::Tensor& qkv) const {
+AttentionInput TrainingPass::attention_input(int64_t layer, const at::Tensor& qkv) {
   const LayerLayout& layout = decoder_.layouts()[layer];
   AttentionInput input;
   input.query = query_heads(layer, qkv);
   for (const LayerLayout::SourceTensor& source : layout.sources) {
+    input.panels.push_back(&(source.is_value ? value_panels_ : key_panels_)[source.layer]);
     if (source.layer == layer) {
       input.sources.push_back(own_heads(layer, source.is_value, qkv));
       continue;
@@ -58,6 +59,14 @@ AttentionInput TrainingPass::attention_input(int64_t layer, const at::Tensor& qk
   // The operator takes a signed seed.
   input.options.dropout_seed = static_cast<int64_t>(derive_seed(layer_seed(layer), "attention") >> 1);
   return input;
+}
+
+/// After the forward pass of `layer`: what no later layer reads need not stay packed.
+void TrainingPass::forget_read_panels(int64_t layer) {
+  for (const LayerLayout::SourceTensor& source : decoder_.layouts()[layer].sources) {
+    const LentBuffers& lent = (source.is_value ? buffers_.values : buffers_.keys)[source.layer];
+    if (lent.last_reader <= layer) (source.is_value ? value_panels_ : key_panels_)[source.layer].forget();
+  }
 }
 
 uint64_t TrainingPass::layer_seed(int64_t layer) const {
@@ -128,6 +137,7 @@ void TrainingPass::forward_layer(int64_t layer) {
   const at::Tensor &normed = buffers_.normed[layer], &branch = buffers_.branch[layer];
   start_layer(layer);
   attend_layer(layer, to, normed);
+  forget_read_panels(layer);
   lend(layer, to);
   forward_middle(layer, to, normed, branch);
   {

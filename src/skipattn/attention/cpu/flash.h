@@ -37,7 +37,7 @@ Geometry make_geometry(const KernelTable& kernels, int64_t head_width);
 /// Where the gradient of one source tensor goes. A head that one pair reads once needs `out` alone; a head with several
 /// readers, in this call or (other layers) in calls before and after, is summed in `sum` and rounded to `out` once.
 struct SourceGradient {
-  at::Tensor out;       ///< [B, heads, S, d], query's dtype, unit stride in d; heads without readers are left alone
+  at::Tensor out = {};  ///< [B, heads, S, d], query's dtype, unit stride in d; heads without readers are left alone
   at::Tensor sum = {};  ///< fp32, like out; undefined: made here when a head has several readers in this call
   std::vector<char> begun = {};       ///< [heads] sum holds what earlier calls added; empty: none
   std::vector<char> unfinished = {};  ///< [heads] later calls will add more, so `out` is not written; empty: none
@@ -46,9 +46,9 @@ struct SourceGradient {
 /// Tensors of a backward call besides the problem. All [B, H, T, d] with unit stride in d.
 struct FlashBackward {
   at::Tensor grad_output, output;
-  at::Tensor logsumexp;                 ///< fp32 [B, H, T], dense
-  at::Tensor grad_query;                ///< written
-  std::vector<SourceGradient> sources;  ///< one per source
+  at::Tensor logsumexp;                      ///< fp32 [B, H, T], dense
+  at::Tensor grad_query;                     ///< written
+  std::vector<SourceGradient> sources = {};  ///< one per source
 };
 
 /// `panels`: one per source, or empty. result: output [B, H, T, d] with unit stride in d, logsumexp fp32 dense.
