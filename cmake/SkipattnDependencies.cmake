@@ -31,6 +31,7 @@ endfunction()
 skipattn_find_library(deps_zstd zstd.h zstd)
 skipattn_find_library(deps_tomlplusplus toml++/toml.h "")
 skipattn_find_library(deps_xxhash xxhash.h "")
+skipattn_find_library(deps_pcre2 pcre2.h pcre2-8)
 skipattn_find_library(deps_boost_math boost/math/distributions/students_t.hpp "")
 
 if(SKIPATTN_TESTS)

@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 TORCH_VERSION=2.13.0
 PACKAGES=(g++ cmake ninja-build ccache git libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libfmt-dev libzstd-dev
-  liblzma-dev zlib1g-dev libxxhash-dev libboost-math-dev libgtest-dev libgmock-dev libbenchmark-dev python3-venv)
+  liblzma-dev zlib1g-dev libxxhash-dev libpcre2-dev libboost-math-dev libgtest-dev libgmock-dev libbenchmark-dev python3-venv)
 PRESET=${SKIPATTN_PRESET:-release}
 
 say() { printf '%s\n' "== $*" >&2; }

@@ -4,18 +4,31 @@
 #include <map>
 #include <string>
 
-#include "skipattn/tokenizer/unicode_tables.h"
+#include "skipattn/tokenizer/utf8.h"
 
 namespace skipattn::tokenizer {
 namespace {
 
 constexpr std::size_t kBlock = 256;
-constexpr std::size_t kCodePoints = 0x110000;
 
-void fill(std::vector<uint8_t>& classes, const unicode::CodePointRange* ranges, std::size_t count,
-          CharacterClass kind) {
-  for (std::size_t i = 0; i < count; ++i)
-    std::fill(classes.begin() + ranges[i].first, classes.begin() + ranges[i].last + 1, static_cast<uint8_t>(kind));
+CharacterClass class_of(unicode::Category category) {
+  if (category <= unicode::kLo) return CharacterClass::kLetter;
+  const bool number = category >= unicode::kNd && category <= unicode::kNo;
+  return number ? CharacterClass::kNumber : CharacterClass::kOther;
+}
+
+std::vector<uint8_t> classes_of_all() {
+  std::vector<uint8_t> classes(unicode::kCodePoints);
+  for (std::size_t i = 0; i < unicode::kCategoryRunsCount; ++i) {
+    const unicode::CategoryRun& run = unicode::kCategoryRuns[i];
+    const bool last = i + 1 == unicode::kCategoryRunsCount;
+    const uint32_t end = last ? unicode::kCodePoints : unicode::kCategoryRuns[i + 1].first;
+    std::fill(classes.begin() + run.first, classes.begin() + end, static_cast<uint8_t>(class_of(run.category)));
+  }
+  for (std::size_t i = 0; i < unicode::kSpacesCount; ++i)
+    std::fill(classes.begin() + unicode::kSpaces[i].first, classes.begin() + unicode::kSpaces[i].last + 1,
+              static_cast<uint8_t>(CharacterClass::kSpace));
+  return classes;
 }
 
 bool is_continuation(unsigned char byte) {
@@ -25,11 +38,7 @@ bool is_continuation(unsigned char byte) {
 }  // namespace
 
 CharacterTable::CharacterTable() {
-  std::vector<uint8_t> classes(kCodePoints, static_cast<uint8_t>(CharacterClass::kOther));
-  fill(classes, unicode::kLetters, unicode::kLettersCount, CharacterClass::kLetter);
-  fill(classes, unicode::kNumbers, unicode::kNumbersCount, CharacterClass::kNumber);
-  fill(classes, unicode::kSpaces, unicode::kSpacesCount, CharacterClass::kSpace);
-
+  const std::vector<uint8_t> classes = classes_of_all();
   std::map<std::string, uint16_t> seen;
   for (std::size_t i = 0; i < block_of_.size(); ++i) {
     const auto first = classes.begin() + i * kBlock;
@@ -45,24 +54,8 @@ const CharacterTable& CharacterTable::instance() {
 }
 
 Character CharacterTable::decode(const char* text, const char* end) const {
-  const auto* bytes = reinterpret_cast<const unsigned char*>(text);
-  const unsigned char lead = bytes[0];
-  if (lead < 0x80) return {static_cast<CharacterClass>(kAsciiClass[lead]), 1};
-  const Character broken{CharacterClass::kOther, 1};
-  const std::ptrdiff_t left = end - text;
-  if (lead < 0xC2 || left < 2 || !is_continuation(bytes[1])) return broken;
-  if (lead < 0xE0) return {kind((lead & 0x1Fu) << 6 | (bytes[1] & 0x3Fu)), 2};
-  if (left < 3 || !is_continuation(bytes[2])) return broken;
-  if (lead < 0xF0) {
-    const uint32_t code_point = (lead & 0x0Fu) << 12 | (bytes[1] & 0x3Fu) << 6 | (bytes[2] & 0x3Fu);
-    if (code_point < 0x800 || (code_point >= 0xD800 && code_point < 0xE000)) return broken;
-    return {kind(code_point), 3};
-  }
-  if (lead > 0xF4 || left < 4 || !is_continuation(bytes[3])) return broken;
-  const uint32_t code_point =
-      (lead & 0x07u) << 18 | (bytes[1] & 0x3Fu) << 12 | (bytes[2] & 0x3Fu) << 6 | (bytes[3] & 0x3Fu);
-  if (code_point < 0x10000 || code_point >= kCodePoints) return broken;
-  return {kind(code_point), 4};
+  const CodePoint found = decode_utf8(text, end);
+  return {kind(found.value), static_cast<uint8_t>(found.bytes)};
 }
 
 Character CharacterTable::decode_before(std::string_view text, std::size_t position) const {

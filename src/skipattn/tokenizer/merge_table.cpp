@@ -1,9 +1,11 @@
 #include "skipattn/tokenizer/merge_table.h"
 
+#include <algorithm>
 #include <bit>
 #include <queue>
 
 #include "skipattn/core/errors.h"
+#include "skipattn/tokenizer/utf8.h"
 
 namespace skipattn::tokenizer {
 namespace {
@@ -12,7 +14,13 @@ constexpr std::size_t kShort = 48;  // bytes; up to here plain scanning is short
 
 }  // namespace
 
-MergeTable::MergeTable(const Vocabulary& vocabulary) : byte_ids_(vocabulary.byte_ids) {
+MergeTable::MergeTable(const Vocabulary& vocabulary)
+    : byte_ids_(vocabulary.byte_ids),
+      by_character_(vocabulary.scheme.symbols == SymbolKind::kCharacters),
+      characters_(vocabulary.characters) {
+  ascii_ids_.fill(kNoRank);
+  for (const CharacterToken& token : characters_)
+    if (token.code_point < ascii_ids_.size()) ascii_ids_[token.code_point] = token.id;
   const std::size_t size = std::bit_ceil(vocabulary.merges.size() * 2 + 2);
   slots_.resize(size);
   mask_ = size - 1;
@@ -34,11 +42,38 @@ void MergeTable::merge(std::string_view pretoken, std::vector<uint32_t>& ids) co
   }
 }
 
+uint32_t MergeTable::character_id(uint32_t code_point) const {
+  if (code_point < ascii_ids_.size()) return ascii_ids_[code_point];
+  const auto found =
+      std::lower_bound(characters_.begin(), characters_.end(), code_point,
+                       [](const CharacterToken& token, uint32_t value) { return token.code_point < value; });
+  return found != characters_.end() && found->code_point == code_point ? found->id : kNoRank;
+}
+
+std::size_t MergeTable::first_symbols(std::string_view pretoken, uint32_t* symbols) const {
+  if (!by_character_) {
+    for (const char byte : pretoken) *symbols++ = byte_ids_[static_cast<unsigned char>(byte)];
+    return pretoken.size();
+  }
+  const uint32_t* const begin = symbols;
+  const char* const end = pretoken.data() + pretoken.size();
+  for (const char* place = pretoken.data(); place < end;) {
+    const CodePoint c = decode_utf8(place, end);
+    const uint32_t id = c.broken() ? kNoRank : character_id(c.value);
+    if (id != kNoRank) {
+      *symbols++ = id;
+    } else {
+      for (uint32_t i = 0; i < c.bytes; ++i) *symbols++ = byte_ids_[static_cast<unsigned char>(place[i])];
+    }
+    place += c.bytes;
+  }
+  return static_cast<std::size_t>(symbols - begin);
+}
+
 void MergeTable::merge_short(std::string_view pretoken, std::vector<uint32_t>& ids) const {
   std::array<uint32_t, kShort> symbols;
   std::array<Found, kShort> merges;  // [i] of symbols i and i + 1
-  std::size_t count = pretoken.size();
-  for (std::size_t i = 0; i < count; ++i) symbols[i] = byte_ids_[static_cast<unsigned char>(pretoken[i])];
+  std::size_t count = first_symbols(pretoken, symbols.data());
   for (std::size_t i = 0; i + 1 < count; ++i) merges[i] = find(symbols[i], symbols[i + 1]);
 
   while (count > 1) {
@@ -57,7 +92,7 @@ void MergeTable::merge_short(std::string_view pretoken, std::vector<uint32_t>& i
 }
 
 void MergeTable::merge_long(std::string_view pretoken, std::vector<uint32_t>& ids) const {
-  // A doubly linked list of symbols, each named by the place of its first byte, and a heap of pairs
+  // A doubly linked list of symbols, each named by where it began, and a heap of pairs
   // that could merge. A pair in the heap is out of date when the symbols at its place have changed
   // since.
   constexpr uint32_t kNone = UINT32_MAX;
@@ -71,11 +106,10 @@ void MergeTable::merge_long(std::string_view pretoken, std::vector<uint32_t>& id
   if (pretoken.size() >= kNone)
     throw InputError("[tokenizer] a single word of {} bytes cannot be encoded, at most {} can", pretoken.size(),
                      kNone - 1);
-  const auto count = static_cast<uint32_t>(pretoken.size());
+  std::vector<uint32_t> first(pretoken.size());
+  const auto count = static_cast<uint32_t>(first_symbols(pretoken, first.data()));
   std::vector<Symbol> symbols(count);
-  for (uint32_t i = 0; i < count; ++i)
-    symbols[i] = {byte_ids_[static_cast<unsigned char>(pretoken[i])], i == 0 ? kNone : i - 1,
-                  i + 1 == count ? kNone : i + 1};
+  for (uint32_t i = 0; i < count; ++i) symbols[i] = {first[i], i == 0 ? kNone : i - 1, i + 1 == count ? kNone : i + 1};
 
   std::vector<Pair> storage;
   const auto candidate = [&](uint32_t place) -> Pair {

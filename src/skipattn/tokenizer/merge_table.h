@@ -1,4 +1,4 @@
-// Merging byte pairs inside one pre-token: of all adjacent pairs the one with the lowest rank is
+// Merging pairs of symbols, bytes or characters, inside one pre-token: of all adjacent pairs the one with the lowest rank is
 // merged, the leftmost first when several have it, until no adjacent pair has a rank (Sennrich et
 // al., arXiv 1508.07909; the order of Hugging Face's `tokenizers`).
 #pragma once
@@ -33,8 +33,8 @@ class MergeTable {
     }
   }
 
-  /// Appends the ids of a pre-token (any bytes). The time is quadratic for short ones, where that
-  /// is fastest, and n log n beyond.
+  /// Appends the ids of a pre-token (any bytes). The time is quadratic for short ones, where that is fastest, and
+  /// n log n beyond. In a vocabulary of characters a space stands for U+2581 (space_pieces.h).
   void merge(std::string_view pretoken, std::vector<uint32_t>& ids) const;
 
  private:
@@ -45,11 +45,17 @@ class MergeTable {
   static constexpr uint64_t kEmpty = UINT64_MAX;
 
   std::size_t slot_of(uint64_t key) const { return (key * 0x9E3779B97F4A7C15u) >> shift_; }
+  /// Writes what merging starts from, at most one symbol for each byte; returns how many.
+  std::size_t first_symbols(std::string_view pretoken, uint32_t* symbols) const;
+  uint32_t character_id(uint32_t code_point) const;
   void merge_short(std::string_view pretoken, std::vector<uint32_t>& ids) const;
   void merge_long(std::string_view pretoken, std::vector<uint32_t>& ids) const;
 
   std::array<uint32_t, 256> byte_ids_;
-  std::vector<Slot> slots_;  // open addressing, at most half full
+  bool by_character_;
+  std::array<uint32_t, 128> ascii_ids_;     // [code point] kNoRank: no token
+  std::vector<CharacterToken> characters_;  // ascending code points
+  std::vector<Slot> slots_;                 // open addressing, at most half full
   std::size_t mask_ = 0;
   int shift_ = 0;
 };

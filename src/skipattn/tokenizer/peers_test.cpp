@@ -1,38 +1,20 @@
 // Equality with the packages people use, run by the python that ctest names. peers_check.py does the comparing.
-#include <sys/wait.h>
-
 #include "skipattn/tokenizer/encode_batch.h"
-#include "skipattn/tokenizer/test_support.h"
+#include "skipattn/tokenizer/peers_support.h"
 #include "skipattn/tokenizer/train_bpe.h"
 
 namespace skipattn::tokenizer {
 namespace {
 
 namespace fs = std::filesystem;
+using test::every_code_point;
+using test::Outcome;
+using test::random_texts;
 using test::TemporaryFolder;
 
-struct Outcome {
-  int code;          // exit code; 77: something is missing
-  std::string text;  // what was printed
-};
-
 Outcome run_check(const std::string& arguments, const fs::path& folder) {
-  const char* const python = std::getenv("SKIPATTN_PYTHON");
-  const char* const source = std::getenv("SKIPATTN_SOURCE_DIR");
-  if (!python || !source) return {77, "SKIPATTN_PYTHON or SKIPATTN_SOURCE_DIR is not set"};
-  const fs::path log = folder / "check.log";
-  const std::string command = fmt::format(
-      "TOKENIZERS_PARALLELISM=true PYTHONDONTWRITEBYTECODE=1 '{}' '{}/src/skipattn/tokenizer/peers_check.py' "
-      "{} > '{}' 2>&1",
-      python, source, arguments, log.string());
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 1, test::read_text(log)};
+  return test::run_script("peers_check.py", arguments, folder);
 }
-
-#define EXPECT_EQUAL_TO_PEERS(check)                                    \
-  const Outcome outcome = check;                                        \
-  if (outcome.code == 77) GTEST_SKIP() << "no peers: " << outcome.text; \
-  EXPECT_EQ(outcome.code, 0) << outcome.text
 
 /// Writes document number `index` and its ids.
 void write_document(const fs::path& folder, std::size_t index, std::string_view text,
@@ -71,18 +53,6 @@ Tokenizer tokenizer_that_shows_splits() {
   return Tokenizer(vocabulary);
 }
 
-/// Every code point after each of these, in many documents.
-std::vector<std::string> every_code_point(const std::vector<std::string>& neighbours) {
-  std::vector<std::string> texts;
-  for (uint32_t c = 0; c < 0x110000; ++c) {
-    if (c >= 0xD800 && c < 0xE000) continue;
-    if (c % 4096 == 0) texts.emplace_back();
-    for (const std::string& before : neighbours) texts.back() += before + test::utf8(c);
-    texts.back() += "\n";
-  }
-  return texts;
-}
-
 TEST(Peers, EveryCodePointIsOfTheSameClass) {
   // It joins a letter, a digit or a sign before it, or it is white space.
   const std::vector<std::string> texts = every_code_point({"a", "1", "!"});
@@ -104,24 +74,6 @@ TEST(Peers, ValidationBooks) {
 TEST(Peers, TrainingBooks) {
   SKIPATTN_NEEDS_SHARED_DATA();
   EXPECT_EQUAL_TO_PEERS(compare(test::gpt2(), test::books("train-03.jsonl.xz"), "tiktoken"));
-}
-
-/// Awkward text of every length up to 300 pieces, without its broken bytes: the peers take only UTF-8.
-std::vector<std::string> random_texts() {
-  Random random(11);
-  std::vector<std::string> texts;
-  while (texts.size() < 300) {
-    std::string valid;
-    const CharacterTable& table = CharacterTable::instance();
-    const std::string text = test::random_text(random, texts.size());
-    for (std::size_t i = 0; i < text.size();) {
-      const Character character = table.decode(&text[i], text.data() + text.size());
-      if (character.bytes > 1 || static_cast<unsigned char>(text[i]) < 0x80) valid += text.substr(i, character.bytes);
-      i += character.bytes;
-    }
-    texts.push_back(valid);
-  }
-  return texts;
 }
 
 TEST(Peers, RandomTextIsSplitAlike) {

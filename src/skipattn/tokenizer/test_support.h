@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -146,6 +147,25 @@ inline std::string random_text(Random& random, std::size_t pieces) {
   std::string text;
   for (std::size_t i = 0; i < pieces; ++i) text += kPieces[random.below(kPieces.size())];
   return text;
+}
+
+/// Words out of syllables, so that vocabularies can be trained on them.
+inline std::string random_words(Random& random, std::size_t count) {
+  static const std::vector<std::string> kSyllables = {"the", "ing", "er", "on", "ca", "fe",
+                                                      "st",  "re",  "ly", "qu", "é"};
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i > 0) text += ' ';
+    for (std::size_t n = 1 + random.below(3); n > 0; --n) text += kSyllables[random.below(kSyllables.size())];
+  }
+  return text;
+}
+
+/// The largest place up to `most` where a text of UTF-8 can be cut.
+inline std::size_t end_of_character(std::string_view text, std::size_t most) {
+  if (most >= text.size()) return text.size();
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+  return most;
 }
 
 inline std::string random_bytes(Random& random, std::size_t count) {

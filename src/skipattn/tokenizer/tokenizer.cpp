@@ -5,20 +5,51 @@
 
 #include "skipattn/core/errors.h"
 #include "skipattn/tokenizer/encoder.h"
+#include "skipattn/tokenizer/stream_decoder.h"
 #include "skipattn/tokenizer/vocabulary_files.h"
 
 namespace skipattn::tokenizer {
+namespace {
+
+/// Where a document may be cut: no rule of the scheme's holds where an added token could lie on both sides.
+CutRule cut_rule(const Vocabulary& vocabulary, SpaceCut spaces) {
+  CutRule rule = vocabulary.scheme.cut;
+  if (vocabulary.scheme.symbols == SymbolKind::kCharacters && spaces == SpaceCut::kNowhere) return CutRule::kNowhere;
+  const CharacterTable& table = CharacterTable::instance();
+  for (const AddedToken& token : vocabulary.added) {
+    if (token.special) continue;
+    if (token.rstrip) return CutRule::kNowhere;
+    if (rule == CutRule::kGpt2) rule = CutRule::kWord;
+    for (std::size_t i = 1; i < token.text.size(); ++i)
+      if (token.text[i] == ' ' && table.decode_before(token.text, i).kind == CharacterClass::kLetter)
+        return CutRule::kNowhere;
+  }
+  return rule;
+}
+
+/// Between a letter and a space with a letter after it.
+std::size_t word_cut(std::string_view text, std::size_t position) {
+  const CharacterTable& table = CharacterTable::instance();
+  const char* const end = text.data() + text.size();
+  for (; position + 1 < text.size(); ++position)
+    if (text[position] == ' ' && table.decode_before(text, position).kind == CharacterClass::kLetter &&
+        table.decode(text.data() + position + 1, end).kind == CharacterClass::kLetter)
+      return position;
+  return text.size();
+}
+
+}  // namespace
 
 struct Tokenizer::State {
-  explicit State(Vocabulary given) : vocabulary(std::move(given)), merges(vocabulary), hash(vocabulary.hash()) {
-    longest_first = vocabulary.added;
-    std::stable_sort(longest_first.begin(), longest_first.end(),
-                     [](const AddedToken& a, const AddedToken& b) { return a.text.size() > b.text.size(); });
-  }
+  explicit State(Vocabulary given)
+      : vocabulary(std::move(given)),
+        tables(vocabulary),
+        hash(vocabulary.hash()),
+        cut(cut_rule(vocabulary, tables.spaces)) {}
 
   std::unique_ptr<Encoder> take_encoder() const {
     const std::lock_guard lock(mutex);
-    if (idle.empty()) return std::make_unique<Encoder>(merges);
+    if (idle.empty()) return std::make_unique<Encoder>(tables);
     std::unique_ptr<Encoder> encoder = std::move(idle.back());
     idle.pop_back();
     return encoder;
@@ -29,9 +60,9 @@ struct Tokenizer::State {
   }
 
   Vocabulary vocabulary;
-  MergeTable merges;
+  EncodingTables tables;
   uint64_t hash;
-  std::vector<AddedToken> longest_first;
+  CutRule cut;
   // Encoders not in use now; as many come to be as threads have ever encoded at once. They keep
   // their caches.
   mutable std::mutex mutex;
@@ -53,7 +84,9 @@ int Tokenizer::vocab_size() const {
 }
 
 std::optional<int> Tokenizer::end_of_text() const {
-  const std::optional<uint32_t> id = state_->vocabulary.added_id(kEndOfText);
+  const Vocabulary& vocabulary = state_->vocabulary;
+  const std::optional<uint32_t> plain = vocabulary.added_id(kEndOfText);
+  const std::optional<uint32_t> id = plain ? plain : vocabulary.end_of_text;
   return id ? std::optional<int>(static_cast<int>(*id)) : std::nullopt;
 }
 
@@ -65,9 +98,9 @@ const Vocabulary& Tokenizer::vocabulary() const {
   return state_->vocabulary;
 }
 
-void Tokenizer::encode(std::string_view text, std::vector<uint32_t>& ids) const {
+void Tokenizer::encode(std::string_view text, std::vector<uint32_t>& ids, bool begins) const {
   std::unique_ptr<Encoder> encoder = state_->take_encoder();
-  encoder->encode(text, ids);
+  encoder->encode(text, {.begins = begins, .with_special = false}, ids);
   state_->give_back(std::move(encoder));
 }
 
@@ -77,22 +110,27 @@ std::vector<uint32_t> Tokenizer::encode(std::string_view text) const {
   return ids;
 }
 
-std::vector<uint32_t> Tokenizer::encode_with_special(std::string_view text) const {
+std::vector<uint32_t> Tokenizer::encode_with_special(std::string_view text, bool add_special_tokens) const {
+  const Scheme& scheme = state_->vocabulary.scheme;
   std::vector<uint32_t> ids;
-  std::size_t begin = 0;  // of the plain text not encoded yet
-  for (std::size_t i = 0; i < text.size();) {
-    const auto found = std::find_if(state_->longest_first.begin(), state_->longest_first.end(),
-                                    [&](const AddedToken& token) { return text.substr(i).starts_with(token.text); });
-    if (found == state_->longest_first.end()) {
-      ++i;
-      continue;
-    }
-    encode(text.substr(begin, i - begin), ids);
-    ids.push_back(found->id);
-    begin = i += found->text.size();
-  }
-  encode(text.substr(begin), ids);
+  if (add_special_tokens) ids = scheme.before;
+  std::unique_ptr<Encoder> encoder = state_->take_encoder();
+  encoder->encode(text, {.begins = true, .with_special = true}, ids);
+  state_->give_back(std::move(encoder));
+  if (add_special_tokens) ids.insert(ids.end(), scheme.after.begin(), scheme.after.end());
   return ids;
+}
+
+std::size_t Tokenizer::safe_cut(std::string_view text, std::size_t position) const {
+  switch (state_->cut) {
+    case CutRule::kGpt2:
+      return tokenizer::safe_cut(text, position);
+    case CutRule::kWord:
+      return word_cut(text, position);
+    case CutRule::kNowhere:
+      break;
+  }
+  return text.size();
 }
 
 std::string Tokenizer::decode(std::span<const uint32_t> ids) const {
@@ -100,7 +138,8 @@ std::string Tokenizer::decode(std::span<const uint32_t> ids) const {
   for (const uint32_t id : ids) size += token(id).size();
   std::string text;
   text.reserve(size);
-  for (const uint32_t id : ids) text += state_->vocabulary.tokens[id];
+  StreamDecoder decoder(*this);
+  for (const uint32_t id : ids) text += decoder.push(id);
   return text;
 }
 

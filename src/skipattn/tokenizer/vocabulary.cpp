@@ -38,6 +38,7 @@ uint64_t Vocabulary::hash() const {
     append_number(bytes, token.id);
     append_text(bytes, token.text);
   }
+  bytes += scheme.identity;
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 

@@ -1,9 +1,14 @@
 #include "skipattn/tokenizer/vocabulary_parts.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 #include "skipattn/core/errors.h"
 #include "skipattn/tokenizer/byte_alphabet.h"
+#include "skipattn/tokenizer/normalizer.h"
+#include "skipattn/tokenizer/space_pieces.h"
+#include "skipattn/tokenizer/utf8.h"
 
 namespace skipattn::tokenizer {
 namespace {
@@ -37,18 +42,59 @@ std::vector<std::string> printable_by_id(const VocabularyParts& parts) {
   return tokens;
 }
 
+bool by_character(const VocabularyParts& parts) {
+  return parts.scheme.symbols == SymbolKind::kCharacters;
+}
+
+std::string byte_token(int byte) {
+  return fmt::format("<0x{:02X}>", byte);
+}
+
+/// The byte of "<0x41>" and its like.
+std::optional<char> byte_of_token(const std::string& printable) {
+  unsigned byte = 0;
+  if (printable.size() != 6 || !printable.starts_with("<0x")) return std::nullopt;
+  const auto [end, error] = std::from_chars(printable.data() + 3, printable.data() + 5, byte, 16);
+  if (error != std::errc() || printable != byte_token(static_cast<int>(byte))) return std::nullopt;
+  return static_cast<char>(byte);
+}
+
 void find_bytes(const VocabularyParts& parts, Vocabulary& vocabulary) {
   for (int byte = 0; byte < 256; ++byte) {
-    const std::string printable = printable_of_bytes(std::string(1, static_cast<char>(byte)));
+    const std::string printable =
+        by_character(parts) ? byte_token(byte) : printable_of_bytes(std::string(1, static_cast<char>(byte)));
     const auto found = parts.ids.find(printable);
     if (found == parts.ids.end())
       throw InputError(
-          "'{}' has no token \"{}\" for the byte 0x{:02X}, a byte-level vocabulary has one for "
-          "each "
-          "of the 256 bytes",
-          parts.vocabulary_file, printable, byte);
+          "'{}' has no token \"{}\" for the byte 0x{:02X}, a {} vocabulary has one for each of the 256 bytes",
+          parts.vocabulary_file, printable, byte, by_character(parts) ? "byte_fallback" : "byte-level");
     vocabulary.byte_ids[byte] = static_cast<uint32_t>(found->second);
   }
+}
+
+/// The code point, where a token is a single character.
+std::optional<uint32_t> single_character(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  const CodePoint c = decode_utf8(text.data(), text.data() + text.size());
+  return c.bytes == text.size() && !c.broken() ? std::optional(c.value) : std::nullopt;
+}
+
+void find_characters(const VocabularyParts& parts, Vocabulary& vocabulary) {
+  for (const auto& [text, id] : parts.ids) {
+    const std::optional<uint32_t> c = single_character(text == kSpaceMark ? " " : text);
+    if (!c || text == " ") continue;  // no text has a space left when it is merged
+    vocabulary.characters.push_back({*c, static_cast<uint32_t>(id)});
+  }
+  std::sort(vocabulary.characters.begin(), vocabulary.characters.end(),
+            [](const CharacterToken& a, const CharacterToken& b) { return a.code_point < b.code_point; });
+}
+
+/// The bytes that a printable token stands for.
+std::string bytes_of_token(const VocabularyParts& parts, const std::string& printable) {
+  if (!by_character(parts)) return bytes_of_printable(printable).value_or(printable);
+  if (const std::optional<char> byte = byte_of_token(printable)) return std::string(1, *byte);
+  std::string buffer;
+  return std::string(with_plain_spaces(printable, false, buffer));
 }
 
 void find_merges(const VocabularyParts& parts, Vocabulary& vocabulary) {
@@ -93,12 +139,15 @@ void find_added(const VocabularyParts& parts, const std::vector<std::string>& pr
 Vocabulary assemble_vocabulary(const VocabularyParts& parts) {
   const std::vector<std::string> printable = printable_by_id(parts);
   Vocabulary vocabulary;
+  vocabulary.scheme = parts.scheme;
   find_bytes(parts, vocabulary);
   find_merges(parts, vocabulary);
   find_added(parts, printable, vocabulary);
+  if (by_character(parts)) find_characters(parts, vocabulary);
   vocabulary.tokens.reserve(printable.size());
-  for (const std::string& text : printable) vocabulary.tokens.push_back(bytes_of_printable(text).value_or(text));
-  for (const AddedToken& token : vocabulary.added) vocabulary.tokens[token.id] = token.text;
+  for (const std::string& text : printable) vocabulary.tokens.push_back(bytes_of_token(parts, text));
+  for (const AddedToken& token : vocabulary.added)
+    vocabulary.tokens[token.id] = token.normalized ? normalized_token(parts.scheme, token.text) : token.text;
   return vocabulary;
 }
 

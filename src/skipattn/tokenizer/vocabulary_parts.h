@@ -12,13 +12,15 @@
 
 namespace skipattn::tokenizer {
 
-/// The content of the files, in their printable form (byte_alphabet.h).
+/// The content of the files, in their printable form: bytes as byte_alphabet.h has them, or characters with U+2581 for a
+/// space and <0x00>..<0xFF> for bytes.
 struct VocabularyParts {
   std::string vocabulary_file;                              ///< named in errors about tokens
   std::string merges_file;                                  ///< named in errors about merges
   std::unordered_map<std::string, int64_t> ids;             ///< printable token -> id
   std::vector<std::pair<std::string, std::string>> merges;  ///< printable, rank order
   std::vector<AddedToken> added;                            ///< those the files name as such
+  Scheme scheme;                                            ///< of the vocabulary
   bool added_is_complete = false;                           ///< false: tokens that no merge makes are added tokens, too
 };
 

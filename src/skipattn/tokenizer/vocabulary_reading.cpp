@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <string_view>
 
 #include "skipattn/core/errors.h"
 #include "skipattn/core/text.h"
 #include "skipattn/io/compressed_stream.h"
 #include "skipattn/io/json_file.h"
+#include "skipattn/tokenizer/scheme_reading.h"
 #include "skipattn/tokenizer/vocabulary_files.h"
 #include "skipattn/tokenizer/vocabulary_parts.h"
 
@@ -62,53 +64,29 @@ Vocabulary read_vocab_and_merges(const fs::path& directory) {
   return assemble_vocabulary(parts);
 }
 
-bool given(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && !found->is_null() && *found != "" && *found != false && *found != 0;
+/// An added token as the file has it.
+AddedToken read_added_token(const json& item, const std::string& file) {
+  AddedToken token{io::json_get<uint32_t>(item, "id", file), io::json_get<std::string>(item, "content", file),
+                   io::json_get_or<bool>(item, "special", file, false)};
+  token.lstrip = io::json_get_or<bool>(item, "lstrip", file, false);
+  token.rstrip = io::json_get_or<bool>(item, "rstrip", file, false);
+  token.normalized = io::json_get_or<bool>(item, "normalized", file, !token.special);
+  if (token.text.empty()) throw InputError("'{}': an added token has no content", file);
+  if (given(item, "single_word"))
+    throw InputError("'{}': the added token \"{}\" has single_word = true, only false is supported", file, token.text);
+  return token;
 }
 
-void check_pre_tokenizer(const json& file, FaultList& faults) {
-  const json* step = file.contains("pre_tokenizer") ? &file["pre_tokenizer"] : nullptr;
-  if (step && step->is_object() && step->value("type", json()) == "Sequence" &&
-      step->value("pretokenizers", json()).is_array() && (*step)["pretokenizers"].size() == 1)
-    step = &(*step)["pretokenizers"][0];
-  if (!step || !step->is_object() || step->value("type", json()) != "ByteLevel") {
-    faults.add("the pre-tokenizer is {}, only ByteLevel is supported",
-               step && step->is_object() ? step->value("type", json()).dump() : "absent");
-    return;
-  }
-  if (given(*step, "add_prefix_space"))
-    faults.add("the pre-tokenizer's add_prefix_space is true, only false is supported");
-  if (step->value("use_regex", json(true)) != true)
-    faults.add("the pre-tokenizer's use_regex is false, only GPT-2's own pattern is supported");
-}
-
-/// One fault for each thing that would make other ids than GPT-2's scheme does.
-void check_scheme(const json& file, const std::string& path) {
-  FaultList faults;
-  const json& model = file["model"];
-  if (model.value("type", json("BPE")) != "BPE")
-    faults.add("the model is {}, only BPE is supported", model["type"].dump());
-  if (given(file, "normalizer")) faults.add("the text is changed by a normalizer, none is supported");
-  check_pre_tokenizer(file, faults);
-  for (const char* key :
-       {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"})
-    if (given(model, key)) faults.add("the model's {} is {}, it must be absent", key, model[key].dump());
-  faults.throw_if_any(fmt::format("'{}' is not GPT-2's byte-level BPE: ", path));
-}
-
-void read_added(const json& list, VocabularyParts& parts) {
-  const std::string& file = parts.vocabulary_file;
-  if (!list.is_array()) throw InputError("'{}': \"added_tokens\" must be a list", file);
-  for (const json& item : list) {
-    AddedToken token{io::json_get<uint32_t>(item, "id", file), io::json_get<std::string>(item, "content", file),
-                     io::json_get_or<bool>(item, "special", file, false)};
-    if (token.text.empty()) throw InputError("'{}': an added token has no content", file);
-    for (const char* key : {"single_word", "lstrip", "rstrip"})
-      if (given(item, key))
-        throw InputError("'{}': the added token \"{}\" has {} = true, only false is supported", file, token.text, key);
-    parts.added.push_back(std::move(token));
-  }
+void read_added(const json& file, VocabularyParts& parts) {
+  if (!file.contains("added_tokens")) return;
+  const json& list = file["added_tokens"];
+  if (!list.is_array()) throw InputError("'{}': \"added_tokens\" must be a list", parts.vocabulary_file);
+  for (const json& item : list) parts.added.push_back(read_added_token(item, parts.vocabulary_file));
+  // Without a normalizer `normalized` says only in which of two rounds a token is looked for: nothing, where all are in
+  // one.
+  const bool all = std::all_of(parts.added.begin(), parts.added.end(), [](const auto& t) { return t.normalized; });
+  if (all && !given(file, "normalizer"))
+    for (AddedToken& token : parts.added) token.normalized = false;
 }
 
 void read_merge_list(const json& list, VocabularyParts& parts) {
@@ -124,21 +102,67 @@ void read_merge_list(const json& list, VocabularyParts& parts) {
   }
 }
 
+void check_template(const Vocabulary& vocabulary, const std::string& path) {
+  for (const auto* ids : {&vocabulary.scheme.before, &vocabulary.scheme.after})
+    for (const uint32_t id : *ids)
+      if (id >= vocabulary.tokens.size())
+        throw InputError("'{}': the post-processor's template has the id {}, the ids of the vocabulary are 0..{}", path,
+                         id, vocabulary.tokens.size() - 1);
+}
+
+/// The scheme, with one fault for each thing in the file that is not supported.
+void read_scheme_of(const json& file, VocabularyParts& parts) {
+  FaultList faults;
+  parts.scheme = read_scheme(file, faults);
+  read_template(file, parts.scheme, faults);
+  parts.scheme.identity = scheme_identity(file, parts.scheme, parts.added);
+  faults.throw_if_any(fmt::format("'{}' is not a tokenizer of a supported kind: ", parts.vocabulary_file));
+}
+
 Vocabulary read_tokenizer_json(const fs::path& path) {
   VocabularyParts parts;
   parts.vocabulary_file = parts.merges_file = path.string();
   parts.added_is_complete = true;
-  const json file = io::read_json_file(path);
+  const std::string text = io::read_file(path);
+  const json file = io::parse_json(text, path.string());
   if (!file.is_object() || !file.contains("model") || !file["model"].is_object())
     throw InputError("'{}' must hold a JSON object with a \"model\" object", path.string());
-  check_scheme(file, path.string());
+  read_added(file, parts);
+  read_scheme_of(file, parts);
   const json& model = file["model"];
   if (!model.contains("vocab") || !model.contains("merges") || !model["merges"].is_array())
     throw InputError("'{}': \"model\" must have \"vocab\" and a list of \"merges\"", path.string());
   read_ids(model["vocab"], parts);
   read_merge_list(model["merges"], parts);
-  if (file.contains("added_tokens")) read_added(file["added_tokens"], parts);
-  return assemble_vocabulary(parts);
+  Vocabulary vocabulary = assemble_vocabulary(parts);
+  check_template(vocabulary, path.string());
+  if (!parts.scheme.identity.empty() || !parts.scheme.before.empty() || !parts.scheme.after.empty())
+    vocabulary.files.emplace("tokenizer.json", text);
+  return vocabulary;
+}
+
+/// The token that ends a document, as tokenizer_config.json names it or as it is usually called.
+std::optional<uint32_t> find_end_of_text(const fs::path& config, const Vocabulary& vocabulary) {
+  if (fs::exists(config)) {
+    const json file = io::read_json_file(config);
+    const json* token = file.is_object() && file.contains("eos_token") ? &file["eos_token"] : nullptr;
+    if (token && token->is_object() && token->contains("content")) token = &(*token)["content"];
+    if (token && token->is_string())
+      if (const auto id = vocabulary.added_id(token->get_ref<const std::string&>())) return id;
+  }
+  for (const char* usual : {"</s>", "<|end_of_text|>"})
+    if (const auto id = vocabulary.added_id(usual)) return id;
+  return std::nullopt;
+}
+
+Vocabulary read_tokenizer_folder(const fs::path& directory) {
+  Vocabulary vocabulary = read_tokenizer_json(directory / "tokenizer.json");
+  if (!vocabulary.added_id(kEndOfText))
+    vocabulary.end_of_text = find_end_of_text(directory / "tokenizer_config.json", vocabulary);
+  if (!vocabulary.files.empty())
+    for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"})
+      if (fs::exists(directory / name)) vocabulary.files.emplace(name, io::read_file(directory / name));
+  return vocabulary;
 }
 
 }  // namespace
@@ -146,7 +170,7 @@ Vocabulary read_tokenizer_json(const fs::path& path) {
 Vocabulary read_vocabulary(const fs::path& directory) {
   if (!fs::is_directory(directory))
     throw InputError("[tokenizer] '{}' is not a folder, a tokenizer is a folder of files", directory.string());
-  if (const fs::path file = directory / "tokenizer.json"; fs::exists(file)) return read_tokenizer_json(file);
+  if (fs::exists(directory / "tokenizer.json")) return read_tokenizer_folder(directory);
   const bool has_vocabulary = fs::exists(directory / "vocab.json");
   const bool has_merges = fs::exists(directory / "merges.txt");
   if (has_vocabulary && has_merges) return read_vocab_and_merges(directory);

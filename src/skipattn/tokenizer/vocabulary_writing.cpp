@@ -106,6 +106,8 @@ void write_vocabulary(const Vocabulary& vocabulary, const fs::path& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) throw RunError("cannot make the folder '{}': {}", directory.string(), error.message());
+  for (const auto& [name, content] : vocabulary.files) io::write_file_atomically(directory / name, content);
+  if (!vocabulary.files.empty()) return;
   const std::vector<std::string> printable = printable_tokens(vocabulary);
   io::write_file_atomically(directory / "vocab.json", vocab_json(printable));
   io::write_file_atomically(directory / "merges.txt", merges_text(vocabulary, printable));
