@@ -1,22 +1,19 @@
 #include "skipattn/analysis/gemm_rate.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <chrono>
 
 #include "skipattn/analysis/spread.h"
+#include "skipattn/model/matmul.h"
 
 namespace skipattn::analysis {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
-                                   c10::string_view, torch::List<std::optional<at::Scalar>>,
-                                   std::optional<c10::string_view>);
 
 /// The shortest time that one sample takes, so that the clock's steps do not show.
 constexpr double kShortestSample = 2e-3;
@@ -60,17 +57,8 @@ void GemmMeter::add_candidates(const LinearShape& shape) {
   const at::Tensor weight = first_as(weight_, shape.outputs, shape.inputs);
   at::Tensor output = first_as(output_, shape.rows, shape.outputs);
   candidates_.push_back({shape, [=]() mutable { at::mm_out(output, input, weight.t()); }, {}});
-  if (input.scalar_type() != at::kFloat) return;
-  // torch takes MKL for fp32; the same wheel's oneDNN is twice as fast on processors that MKL does not favour.
-  const auto schema = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
-  if (!schema) return;
-  const auto linear = schema->typed<LinearPointwise>();
-  candidates_.push_back({shape,
-                         [=] {
-                           linear.call(input, weight, std::nullopt, "none", torch::List<std::optional<at::Scalar>>(),
-                                       std::nullopt);
-                         },
-                         {}});
+  // What the model itself calls: torch takes MKL for fp32, the model what is fast here.
+  candidates_.push_back({shape, [=] { model::linear_forward(output, input, weight, {}); }, {}});
 }
 
 void GemmMeter::sample() {

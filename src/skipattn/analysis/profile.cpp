@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 
 #include "skipattn/analysis/memory_bandwidth.h"
@@ -17,6 +18,9 @@ namespace {
 constexpr int64_t kStepsThatMayFault = 2;
 /// Decoding steps are short: this many share one measurement of the machine.
 constexpr int64_t kDecodeStepsPerSample = 4;
+/// The machine is measured for this share of a step's time, so that a longer step is held against more of the machine's
+/// ups and downs.
+constexpr double kMeterShare = 0.05;
 
 int64_t gemm_rows(const WorkloadOptions& options) {
   if (options.mode == Mode::kDecode) return kMostGemmRows;
@@ -32,9 +36,13 @@ class MachineMeters {
     if (options.mode == Mode::kDecode) triad_.emplace();
   }
 
-  void sample() {
-    gemm_.sample();
-    if (triad_) triad_->sample();
+  /// For about so long, at least once.
+  void sample(double seconds) {
+    const auto begin = std::chrono::steady_clock::now();
+    do {
+      gemm_.sample();
+      if (triad_) triad_->sample();
+    } while (std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() < seconds);
   }
   int64_t bytes() const { return gemm_.bytes() + (triad_ ? triad_->bytes() : 0); }
   void report_to(Profile& profile) const {
@@ -103,7 +111,7 @@ Profile measure(Workload& workload, const model::Decoder& decoder, const Workloa
     profile.step_seconds.push_back(timed.seconds);
     profile.peak_memory_bytes = std::max(profile.peak_memory_bytes, peak_resident_bytes() - meters.bytes());
     if (options.warmup + step >= kStepsThatMayFault) faults.push_back(static_cast<double>(timed.page_faults));
-    if (step % steps_per_sample == 0) meters.sample();
+    if (step % steps_per_sample == 0) meters.sample(kMeterShare * timed.seconds);
     report_step(options.progress, {.step = options.warmup + step + 1, .total = total});
   }
   profile.step = spread_of(profile.step_seconds);

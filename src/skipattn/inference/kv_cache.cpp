@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "skipattn/core/errors.h"
+#include "skipattn/core/operation_timer.h"
 
 namespace skipattn::inference {
 
@@ -58,6 +59,7 @@ void KvCache::grow(Buffer& buffer, int64_t capacity) const {
 
 at::Tensor KvCache::append(const Buffer& buffer, const at::Tensor& projected) const {
   if (buffer.heads == 0) return {};
+  const OperationTimer timer("KV cache");
   const int64_t tokens = projected.size(2);
   buffer.data.narrow(2, length_, tokens).copy_(projected);
   return buffer.data.narrow(2, 0, length_ + tokens).to(options_.compute_dtype);

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "skipattn/core/errors.h"
+#include "skipattn/core/operation_timer.h"
 #include "skipattn/core/random.h"
 
 namespace skipattn::model {
@@ -94,6 +95,7 @@ void Decoder::check_input(const Input& input) const {
 }
 
 at::Tensor Decoder::embed(const Input& input, const ForwardOptions& options) const {
+  const OperationTimer timer("embedding forward");
   const at::ScalarType residual_dtype = parameters_[table_.norm_weight].scalar_type();
   const at::Tensor tokens = at::embedding(parameters_[table_.token_embedding], input.tokens).to(residual_dtype);
   const at::Tensor positions = input.positions ? *input.positions
@@ -135,6 +137,7 @@ const at::Tensor& Decoder::head_weight() const {
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
+  const OperationTimer timer("vocabulary head");
   return at::linear(hidden, head_weight());
 }
 

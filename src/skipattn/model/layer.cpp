@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "skipattn/core/operation_timer.h"
 #include "skipattn/core/random.h"
 #include "skipattn/model/cpu/dropout.h"
 
@@ -20,7 +21,13 @@ int64_t source_index(std::vector<LayerLayout::SourceTensor>& sources, int64_t la
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const OperationTimer timer("gemm forward");
   return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+}
+
+at::Tensor gelu(const at::Tensor& x, bool exact) {
+  const OperationTimer timer("gelu forward");
+  return at::gelu(x, exact ? "none" : "tanh");
 }
 
 /// `count` heads of a fused projection [B, T, rows * …] from row `begin` on, as a view [B, count, T, d].
@@ -44,6 +51,7 @@ at::Tensor attend(const LayerLayout& layout, const at::Tensor& query, const KeyV
   options.dropout_p = call.dropout;
   // The operator takes a signed seed.
   options.dropout_seed = static_cast<int64_t>(derive_seed(call.dropout_seed, "attention") >> 1);
+  const OperationTimer timer("attention forward");
   return attention::routed_attention(query, sources, layout.pairs, options).output;
 }
 
@@ -88,6 +96,7 @@ LayerWeights LayerWeights::from_list(const std::vector<at::Tensor>& tensors) {
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon,
                       at::ScalarType dtype) {
+  const OperationTimer timer("norm forward");
   const std::optional<at::Tensor> shift = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
   return at::layer_norm(x, {x.size(-1)}, weight, shift, epsilon).to(dtype);
 }
@@ -122,8 +131,7 @@ LayerResult run_layer(const LayerLayout& layout, const LayerWeights& weights, co
       residual + seeded_dropout(mixed, call.dropout, derive_seed(call.dropout_seed, "attention output"));
 
   const at::Tensor normed2 = layer_norm(middle, weights.norm2_weight, weights.norm2_bias, layout.norm_epsilon, dtype);
-  const at::Tensor hidden =
-      at::gelu(linear(normed2, weights.up_weight, weights.up_bias), layout.exact_gelu ? "none" : "tanh");
+  const at::Tensor hidden = gelu(linear(normed2, weights.up_weight, weights.up_bias), layout.exact_gelu);
   const at::Tensor down = linear(hidden, weights.down_weight, weights.down_bias);
   return {middle + seeded_dropout(down, call.dropout, derive_seed(call.dropout_seed, "mlp output")), own};
 }
