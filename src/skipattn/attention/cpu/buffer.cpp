@@ -1,10 +1,12 @@
 #include "skipattn/attention/cpu/buffer.h"
 
+#include <ATen/ATen.h>
 #include <sys/mman.h>
 
 #include <bit>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -94,6 +96,15 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 
 void Buffer::release_unused() {
   pool().release();
+}
+
+at::Tensor pooled_heads_inner(at::IntArrayRef sizes, const at::TensorOptions& options) {
+  const int64_t batch = sizes[0], heads = sizes[1], length = sizes[2], width = sizes[3];
+  const auto bytes = static_cast<size_t>(batch * heads * length * width) * options.dtype().itemsize();
+  const auto buffer = std::make_shared<Buffer>(bytes);
+  return at::from_blob(
+             buffer->floats(), {batch, length, heads, width}, [buffer](void*) {}, options)
+      .transpose(1, 2);
 }
 
 }  // namespace skipattn::attention::cpu

@@ -2,6 +2,8 @@
 // touch runs at 3 GB/s here, memory at 40), so buffers go back to a pool and are used again.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -27,5 +29,8 @@ class Buffer {
   void* data_ = nullptr;
   size_t bytes_ = 0;
 };
+
+/// A new tensor in the pool's memory, contents undefined, laid out as empty_heads_inner() (problem.h) does.
+at::Tensor pooled_heads_inner(at::IntArrayRef sizes, const at::TensorOptions& options);
 
 }  // namespace skipattn::attention::cpu

@@ -26,7 +26,7 @@ Result forward(const Problem& problem) {
   const KernelTable* kernels = choose_kernels(level, problem.query.scalar_type(), problem.head_width());
   if (kernels == nullptr) return fused_forward(problem);
   const auto sizes = problem.query.sizes();
-  const Result result{empty_heads_inner(sizes, problem.query.options()),
+  const Result result{pooled_heads_inner(sizes, problem.query.options()),
                       at::empty(sizes.slice(0, 3), problem.query.options().dtype(at::kFloat))};
   flash_forward(with_dense_rows(problem), *kernels, {}, result);
   return result;
@@ -55,10 +55,10 @@ Gradients backward(const Problem& problem, const BackwardInput& input) {
   call.grad_output = with_dense_rows(input.grad_output);
   call.output = with_dense_rows(input.output);
   call.logsumexp = input.logsumexp.contiguous();
-  call.grad_query = empty_heads_inner(problem.query.sizes(), problem.query.options());
+  call.grad_query = pooled_heads_inner(problem.query.sizes(), problem.query.options());
   Gradients gradients{call.grad_query, {}};
   for (const at::Tensor& source : problem.sources) {
-    gradients.sources.push_back(empty_heads_inner(source.sizes(), source.options()));
+    gradients.sources.push_back(pooled_heads_inner(source.sizes(), source.options()));
     call.sources.push_back({gradients.sources.back()});
   }
   zero_unread(problem, call.sources);

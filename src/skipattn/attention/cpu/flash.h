@@ -14,19 +14,24 @@
 
 namespace skipattn::attention::cpu {
 
+class PackJobs;
+
 /// Packed forms of one source tensor [B, heads, S, d], all heads, made when first needed. Valid while the tensor's
 /// numbers do not change: forget() when they do.
 class Panels {
  public:
   void forget();
 
-  /// [B][heads] panels one after the other; packs on the first call.
-  const uint32_t* rows(const at::Tensor& source, const KernelTable& kernels);
-  const uint32_t* pairs(const at::Tensor& source, const KernelTable& kernels);
+  /// Room for the panels, and what must be packed into them as jobs; nothing when they are there.
+  void want_rows(const at::Tensor& source, const KernelTable& kernels, PackJobs& jobs);
+  void want_pairs(const at::Tensor& source, const KernelTable& kernels, PackJobs& jobs);
+
+  /// [B][heads] panels one after the other.
+  const uint32_t* rows() const { return rows_.words(); }
+  const uint32_t* pairs() const { return pairs_.words(); }
 
  private:
   Buffer rows_, pairs_;
-  bool has_rows_ = false, has_pairs_ = false;
 };
 
 /// Words of one head's panel of `keys` rows.

@@ -38,7 +38,7 @@ class BackwardCall {
 
   void run() {
     make_sums();
-    pack_sources();
+    if (p_.keys > 0) panels_.want_for_backward(pack_jobs_);
     const Geometry& g = p_.geometry;
     lanes_words_ = int64_t{g.row_words} * kQueryBlock;
     pairs_words_ = int64_t{g.lane_words} * kQueryBlock / g.pair;
@@ -73,15 +73,6 @@ class BackwardCall {
         }
   }
 
-  void pack_sources() {
-    for (const auto& list : p_.problem.pairs)
-      for (const Pair& pair : list) {
-        panels_.rows(pair.key_tensor, 0, 0);
-        panels_.pairs(pair.key_tensor, 0, 0);
-        panels_.rows(pair.value_tensor, 0, 0);
-      }
-  }
-
   /// Memory of query head `g` of the wave's unit.
   PreparedHead prepared(int64_t unit, int64_t g) const {
     float* base = prepared_.floats() + (unit * p_.group + g) * head_floats_;
@@ -102,7 +93,11 @@ class BackwardCall {
   }
 
   void run_wave(int64_t first_unit, int64_t units) {
-    run_tasks(units * p_.group * p_.blocks, [&](int64_t task, int) {
+    // What the sources' panels lack is packed in the first wave.
+    const int64_t packing = first_unit == 0 ? pack_jobs_.tasks() : 0;
+    run_tasks(packing + units * p_.group * p_.blocks, [&](int64_t index, int) {
+      if (index < packing) return pack_jobs_.run(index);
+      const int64_t task = index - packing;
       const int64_t block = task % p_.blocks, g = task / p_.blocks % p_.group;
       prepare_block(first_unit, task / p_.blocks / p_.group, g, block);
     });
@@ -263,6 +258,7 @@ class BackwardCall {
   FlashProblem p_;
   FlashBackward& call_;
   CallPanels panels_;
+  PackJobs pack_jobs_;
   std::vector<std::vector<PairContributions>> contributions_;
   HeadRows query_, output_, grad_output_, grad_query_;
   int64_t chunks_;

@@ -30,6 +30,9 @@ class ForwardCall {
  private:
   /// Packs every source that is read, before the threads begin.
   void collect_panels(CallPanels& panels) {
+    PackJobs jobs;
+    panels.want_for_forward(jobs);
+    run_tasks(jobs.tasks(), [&](int64_t task, int) { jobs.run(task); });
     const auto& pairs = p_.problem.pairs;
     panels_.resize(p_.batch * p_.kv_heads);
     for (int64_t b = 0; b < p_.batch; ++b)

@@ -102,24 +102,36 @@ int64_t pairs_panel_words(const Geometry& geometry, int64_t keys) {
   return (keys + geometry.pair - 1) / geometry.pair * geometry.lane_words;
 }
 
+void PackJobs::add(const Job& job, int64_t batch) {
+  jobs_.push_back(job);
+  first_task_.push_back(tasks_);
+  tasks_ += batch * job.heads * job.chunks();
+}
+
+void PackJobs::run(int64_t task) const {
+  const auto found = std::upper_bound(first_task_.begin(), first_task_.end(), task) - 1;
+  const Job& job = jobs_[found - first_task_.begin()];
+  const int64_t index = task - *found, chunk = index % job.chunks(), panel = index / job.chunks();
+  const int64_t first = chunk * kKeys;
+  job.pack(job.geometry, job.source.view(panel / job.heads, panel % job.heads, first), job.element,
+           static_cast<int>(std::min(kKeys, job.keys - first)),
+           job.panels + panel * job.panel_words + chunk * job.chunk_words);
+}
+
 namespace {
 
-/// Keys packed by one task.
-constexpr int64_t kPackedKeys = 512;
+PackJobs::Job make_job(const at::Tensor& source, const KernelTable& kernels) {
+  PackJobs::Job job;
+  job.source = HeadRows(source);
+  job.heads = source.size(1);
+  job.keys = source.size(2);
+  job.element = element_of(source);
+  job.geometry = make_geometry(kernels, source.size(3));
+  return job;
+}
 
-using PackFunction = void (*)(const Geometry&, RowsView, Element, int, uint32_t*);
-
-/// Packs all heads of a source: panel_words words a head, row_words words a packed row of `step` rows.
-void pack_source(const at::Tensor& source, const Geometry& geometry, PackFunction pack, int64_t panel_words,
-                 int64_t chunk_words, uint32_t* panels) {
-  const HeadRows rows(source);
-  const int64_t heads = source.size(1), keys = source.size(2), chunks = (keys + kPackedKeys - 1) / kPackedKeys;
-  run_tasks(source.size(0) * heads * chunks, [&](int64_t task, int) {
-    const int64_t chunk = task % chunks, head = task / chunks % heads, b = task / chunks / heads;
-    const int64_t first = chunk * kPackedKeys;
-    pack(geometry, rows.view(b, head, first), element_of(source), static_cast<int>(std::min(kPackedKeys, keys - first)),
-         panels + (b * heads + head) * panel_words + chunk * chunk_words);
-  });
+Buffer room_for(const PackJobs::Job& job, int64_t batch) {
+  return Buffer(batch * job.heads * job.panel_words * static_cast<int64_t>(sizeof(uint32_t)) + 64);
 }
 
 }  // namespace
@@ -127,44 +139,60 @@ void pack_source(const at::Tensor& source, const Geometry& geometry, PackFunctio
 void Panels::forget() {
   rows_ = Buffer();
   pairs_ = Buffer();
-  has_rows_ = has_pairs_ = false;
 }
 
-const uint32_t* Panels::rows(const at::Tensor& source, const KernelTable& kernels) {
-  if (!has_rows_) {
-    const Geometry g = make_geometry(kernels, source.size(3));
-    const int64_t words = rows_panel_words(g, source.size(2));
-    rows_ = Buffer(source.size(0) * source.size(1) * words * sizeof(uint32_t) + 64);
-    pack_source(source, g, kernels.pack_rows, words, kPackedKeys * g.row_words, rows_.words());
-    has_rows_ = true;
-  }
-  return rows_.words();
+void Panels::want_rows(const at::Tensor& source, const KernelTable& kernels, PackJobs& jobs) {
+  if (!rows_.empty()) return;
+  PackJobs::Job job = make_job(source, kernels);
+  job.pack = kernels.pack_rows;
+  job.panel_words = rows_panel_words(job.geometry, job.keys);
+  job.chunk_words = PackJobs::kKeys * job.geometry.row_words;
+  rows_ = room_for(job, source.size(0));
+  job.panels = rows_.words();
+  jobs.add(job, source.size(0));
 }
 
-const uint32_t* Panels::pairs(const at::Tensor& source, const KernelTable& kernels) {
-  if (!has_pairs_) {
-    const Geometry g = make_geometry(kernels, source.size(3));
-    const int64_t words = pairs_panel_words(g, source.size(2));
-    pairs_ = Buffer(source.size(0) * source.size(1) * words * sizeof(uint32_t) + 64);
-    pack_source(source, g, kernels.pack_pairs, words, kPackedKeys / g.pair * g.lane_words, pairs_.words());
-    has_pairs_ = true;
-  }
-  return pairs_.words();
+void Panels::want_pairs(const at::Tensor& source, const KernelTable& kernels, PackJobs& jobs) {
+  if (!pairs_.empty()) return;
+  PackJobs::Job job = make_job(source, kernels);
+  job.pack = kernels.pack_pairs;
+  job.panel_words = pairs_panel_words(job.geometry, job.keys);
+  job.chunk_words = PackJobs::kKeys / job.geometry.pair * job.geometry.lane_words;
+  pairs_ = room_for(job, source.size(0));
+  job.panels = pairs_.words();
+  jobs.add(job, source.size(0));
 }
 
 CallPanels::CallPanels(const FlashProblem& problem, const std::vector<Panels*>& given)
     : problem_(problem), given_(given), own_(problem.problem.sources.size()) {}
 
-const uint32_t* CallPanels::rows(int64_t tensor, int64_t batch, int64_t head) {
-  const at::Tensor& source = problem_.problem.sources[tensor];
-  return panels(tensor).rows(source, problem_.kernels) +
-         (batch * source.size(1) + head) * rows_panel_words(problem_.geometry, problem_.keys);
+void CallPanels::want_for_forward(PackJobs& jobs) {
+  const auto& sources = problem_.problem.sources;
+  for (const auto& list : problem_.problem.pairs)
+    for (const Pair& pair : list) {
+      panels(pair.key_tensor).want_rows(sources[pair.key_tensor], problem_.kernels, jobs);
+      panels(pair.value_tensor).want_pairs(sources[pair.value_tensor], problem_.kernels, jobs);
+    }
 }
 
-const uint32_t* CallPanels::pairs(int64_t tensor, int64_t batch, int64_t head) {
-  const at::Tensor& source = problem_.problem.sources[tensor];
-  return panels(tensor).pairs(source, problem_.kernels) +
-         (batch * source.size(1) + head) * pairs_panel_words(problem_.geometry, problem_.keys);
+void CallPanels::want_for_backward(PackJobs& jobs) {
+  const auto& sources = problem_.problem.sources;
+  for (const auto& list : problem_.problem.pairs)
+    for (const Pair& pair : list) {
+      panels(pair.key_tensor).want_rows(sources[pair.key_tensor], problem_.kernels, jobs);
+      panels(pair.key_tensor).want_pairs(sources[pair.key_tensor], problem_.kernels, jobs);
+      panels(pair.value_tensor).want_rows(sources[pair.value_tensor], problem_.kernels, jobs);
+    }
+}
+
+const uint32_t* CallPanels::rows(int64_t tensor, int64_t batch, int64_t head) const {
+  return panels(tensor).rows() + (batch * problem_.problem.sources[tensor].size(1) + head) *
+                                     rows_panel_words(problem_.geometry, problem_.keys);
+}
+
+const uint32_t* CallPanels::pairs(int64_t tensor, int64_t batch, int64_t head) const {
+  return panels(tensor).pairs() + (batch * problem_.problem.sources[tensor].size(1) + head) *
+                                      pairs_panel_words(problem_.geometry, problem_.keys);
 }
 
 }  // namespace skipattn::attention::cpu

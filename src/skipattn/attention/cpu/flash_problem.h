@@ -44,16 +44,51 @@ struct FlashProblem {
   void hash_rows(int64_t batch_index, int64_t head, int64_t block, int64_t pair, uint32_t* hashes) const;
 };
 
+/// Panels to be packed, as tasks that any thread may do.
+class PackJobs {
+ public:
+  using PackFunction = void (*)(const Geometry&, RowsView, Element, int, uint32_t*);
+  static constexpr int64_t kKeys = 512;  ///< packed by one task
+
+  struct Job {
+    HeadRows source;
+    int64_t heads = 0, keys = 0;
+    Element element = Element::kFloat;
+    Geometry geometry;
+    PackFunction pack = nullptr;
+    uint32_t* panels = nullptr;
+    int64_t panel_words = 0;  ///< of one head
+    int64_t chunk_words = 0;  ///< of kKeys keys
+    int64_t chunks() const { return (keys + kKeys - 1) / kKeys; }
+  };
+  void add(const Job& job, int64_t batch);
+
+  int64_t tasks() const { return tasks_; }
+  void run(int64_t task) const;
+
+ private:
+  std::vector<Job> jobs_;
+  std::vector<int64_t> first_task_;
+  int64_t tasks_ = 0;
+};
+
 /// Panels of all sources of a call, the caller's or made for it.
 class CallPanels {
  public:
   CallPanels(const FlashProblem& problem, const std::vector<Panels*>& given);
 
-  const uint32_t* rows(int64_t tensor, int64_t batch, int64_t head);
-  const uint32_t* pairs(int64_t tensor, int64_t batch, int64_t head);
+  /// Adds the packing of what every pair reads to `jobs`.
+  void want_for_forward(PackJobs& jobs);
+  void want_for_backward(PackJobs& jobs);
+
+  const uint32_t* rows(int64_t tensor, int64_t batch, int64_t head) const;
+  const uint32_t* pairs(int64_t tensor, int64_t batch, int64_t head) const;
 
  private:
   Panels& panels(int64_t tensor) { return given_.empty() || !given_[tensor] ? own_[tensor] : *given_[tensor]; }
+  const Panels& panels(int64_t tensor) const {
+    return given_.empty() || !given_[tensor] ? own_[tensor] : *given_[tensor];
+  }
 
   const FlashProblem& problem_;
   std::vector<Panels*> given_;

@@ -71,21 +71,30 @@ struct Avx512 {
 
   static Mask first_lanes(int count) { return static_cast<Mask>(count >= 16 ? 0xffff : (1u << count) - 1); }
 
-  /// `count` fp32 numbers, zeros after them.
-  static Vec load_elements(const float* p, int count) { return _mm512_maskz_loadu_ps(first_lanes(count), p); }
-  static Vec load_elements(const uint16_t* p, int count) {
-    return _mm512_castsi512_ps(
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(count), p)), 16));
+  /// `count` numbers (16 when more), zeros after them. Whole vectors take no mask: masked stores are slow.
+  static Vec load_elements(const float* p, int count) {
+    return count >= 16 ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(first_lanes(count), p);
   }
-  static void store_elements(float* p, Vec x, int count) { _mm512_mask_storeu_ps(p, first_lanes(count), x); }
+  static Vec load_elements(const uint16_t* p, int count) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_halves(p, count)), 16));
+  }
+  static __m256i load_halves(const uint16_t* p, int count) {
+    return count >= 16 ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))
+                       : _mm256_maskz_loadu_epi16(first_lanes(count), p);
+  }
+  static void store_elements(float* p, Vec x, int count) {
+    count >= 16 ? _mm512_storeu_ps(p, x) : _mm512_mask_storeu_ps(p, first_lanes(count), x);
+  }
   static void store_elements(uint16_t* p, Vec x, int count) {
     // Round to nearest even, NaN kept quiet.
     const Ints bits = _mm512_castps_si512(x);
     const Ints lsb = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const Ints rounded = _mm512_add_epi32(bits, _mm512_add_epi32(lsb, _mm512_set1_epi32(0x7fff)));
-    const Ints kept =
-        _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits, _mm512_set1_epi32(0x400000));
-    _mm256_mask_storeu_epi16(p, first_lanes(count), _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16)));
+    const Ints kept = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits,
+                                           _mm512_set1_epi32(0x400000));
+    const __m256i halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
+    count >= 16 ? _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), halves)
+                : _mm256_mask_storeu_epi16(p, first_lanes(count), halves);
   }
   static float sum_lanes(Vec x) { return _mm512_reduce_add_ps(x); }
 
@@ -146,15 +155,15 @@ struct Avx512Pairs : Avx512 {
   }
   static Vec load_row_words(const uint16_t* row, int word, int width) {
     const int count = width - 2 * word;
+    if (count >= 32) return _mm512_castsi512_ps(_mm512_loadu_si512(row + 2 * word));
     const auto lanes = static_cast<__mmask32>(count >= 32 ? 0xffffffffu : (1u << (count > 0 ? count : 0)) - 1);
     return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(lanes, row + 2 * word));
   }
   /// Words (row, next) of 16 columns; next may be null: zeros.
   static Vec load_pair_words(const uint16_t* row, const uint16_t* next, int lane, int width) {
-    const Mask lanes = first_lanes(width - lane);
-    const Ints low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, row + lane));
+    const Ints low = _mm512_cvtepu16_epi32(load_halves(row + lane, width - lane));
     if (next == nullptr) return _mm512_castsi512_ps(low);
-    const Ints high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, next + lane));
+    const Ints high = _mm512_cvtepu16_epi32(load_halves(next + lane, width - lane));
     return _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
   }
   /// fp32 numbers with half of bf16's last place added, so that their upper halves are the rounded numbers (to nearest,
