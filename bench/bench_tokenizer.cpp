@@ -17,7 +17,7 @@
 #include "skipattn/io/atomic_file.h"
 #include "skipattn/io/compressed_stream.h"
 #include "skipattn/tokenizer/encode_batch.h"
-#include "skipattn/tokenizer/pretokens.h"
+#include "skipattn/tokenizer/pretoken_splitter.h"
 #include "skipattn/tokenizer/train_bpe.h"
 
 namespace {
@@ -51,12 +51,11 @@ void measure(const char* what, int threads, std::size_t bytes, int repeats, cons
       what, threads, bytes, count, speeds.front(), speeds[speeds.size() / 2], speeds.back());
 }
 
-std::size_t split_all(const std::vector<std::string_view>& documents) {
+std::size_t split_all(const Tokenizer& tokenizer, const std::vector<std::string_view>& documents) {
+  const std::vector<CompiledStep> steps = compile_steps(tokenizer.vocabulary().scheme.steps);
+  PretokenSplitter splitter(steps);
   std::size_t pretokens = 0;
-  for (const std::string_view text : documents) {
-    PretokenScanner scanner(text);
-    for (std::string_view piece; scanner.next(piece);) ++pretokens;
-  }
+  for (const std::string_view text : documents) splitter.split(text, [&](std::string_view) { ++pretokens; });
   return pretokens;
 }
 
@@ -81,7 +80,7 @@ void run(const Options& options) {
   const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
   validate(tokenizer, documents, options.ids);
 
-  measure("split", 1, bytes, options.repeats, [&] { return split_all(documents); });
+  measure("split", 1, bytes, options.repeats, [&] { return split_all(tokenizer, documents); });
   measure("encode, nothing cached", 1, bytes, options.repeats, [&] {
     const Tokenizer fresh(tokenizer.vocabulary());  // includes building its tables
     std::size_t tokens = 0;

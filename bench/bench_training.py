@@ -48,6 +48,7 @@ def parse_arguments():
     parser.add_argument("--compare-routing", default="baseline")
     parser.add_argument("--pairs", default=24, type=int, help="steps of each routing")
     parser.add_argument("--lengths", default=",".join(map(str, GROWTH_LENGTHS)), help="of growth")
+    parser.add_argument("--recompute", action="store_true", help="growth: layers run again in the backward pass")
     parser.add_argument("--nanogpt", type=pathlib.Path, help="folder with nanoGPT's model.py")
     parser.add_argument("--fetch", action="store_true", help=f"clone {NANOGPT} at its pinned commit into {CACHE}")
     parser.add_argument("--json", action="store_true")
@@ -182,7 +183,7 @@ def measure_growth(arguments):
     rows = []
     for context in map(int, arguments.lengths.split(",")):
         print(f"T = {context}", file=sys.stderr, flush=True)
-        result, _ = run_ours(arguments, 1, context)
+        result, _ = run_ours(arguments, 1, context, *(["--recompute"] if arguments.recompute else []))
         check_loss("skipattn", result["first_loss"])
         part = {"attention": 0.0, "optimizer": 0.0, "rest": 0.0}
         for operation in result["operations"]:
@@ -214,9 +215,9 @@ def measure_routing(arguments):
         result, _ = run_ours(arguments, batch, context, "--routing", arguments.routing, "--compare-routing",
                              arguments.compare_routing, "--pairs", arguments.pairs)
         check_loss("skipattn", result["first_loss"])
-        tables.append({"batch": batch, "context": context, "routing": result["routing"], **result["comparison"],
-                       "compared_routing": result["comparison"]["routing"]})
-        tables[-1]["routing"] = result["routing"]
+        comparison = result["comparison"]
+        tables.append({"batch": batch, "context": context, **comparison, "routing": result["routing"],
+                       "compared_routing": comparison["routing"]})
     return tables
 
 

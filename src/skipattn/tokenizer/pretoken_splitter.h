@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "skipattn/tokenizer/plain_words.h"
 #include "skipattn/tokenizer/pretokens.h"
 #include "skipattn/tokenizer/scheme.h"
 #include "skipattn/tokenizer/split_pattern.h"
@@ -17,6 +18,7 @@ struct CompiledStep {
   std::shared_ptr<const SplitPattern> pattern;
   bool drop_matches = false;
   bool drop_gaps = false;
+  bool plain_words = false;  ///< plain_word() finds matches of it
 };
 
 /// Throws InputError as SplitPattern does.
@@ -64,10 +66,19 @@ class PretokenSplitter {
     };
     PatternScanner& scanner = *scanners_[step];
     scanner.start(text);
+    const char* const end = text.data() + text.size();
     std::size_t begin = 0;  // of what no match has reached
-    for (PatternScanner::Match match; scanner.next(match); begin = match.end) {
+    for (PatternScanner::Match match;;) {
+      if (how.plain_words)
+        for (std::size_t bytes; begin < text.size() && (bytes = plain_word(text.data() + begin, end)) > 0;) {
+          hand_on(begin, begin + bytes, how.drop_matches);
+          scanner.pass_ascii(bytes);
+          begin += bytes;
+        }
+      if (!scanner.next(match)) break;
       hand_on(begin, match.begin, how.drop_gaps);
       hand_on(match.begin, match.end, how.drop_matches);
+      begin = match.end;
     }
     hand_on(begin, text.size(), how.drop_gaps);
   }

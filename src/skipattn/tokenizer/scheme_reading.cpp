@@ -2,12 +2,18 @@
 
 #include <algorithm>
 
+#include "skipattn/tokenizer/plain_words.h"
 #include "skipattn/tokenizer/space_pieces.h"
+#include "skipattn/tokenizer/split_pattern.h"
 
 namespace skipattn::tokenizer {
 namespace {
 
 using nlohmann::json;
+
+// What the pre-tokenizer Digits does, as patterns.
+const std::string kDigitPattern = R"(\p{Digits})";
+const std::string kDigitsPattern = R"(\p{Digits}+)";
 
 const json& member(const json& object, const char* key) {
   static const json nothing;
@@ -91,6 +97,11 @@ void read_split(const json& step, Scheme& scheme, FaultList& faults) {
     faults.add("the behavior of the pre-tokenizer Split is {}, only Isolated and Removed are supported",
                behavior.dump());
   }
+  try {
+    if (!split.pattern.empty()) const SplitPattern tried(split.pattern);
+  } catch (const InputError& error) {
+    faults.add_text(error.what());
+  }
   scheme.steps.push_back(split);
 }
 
@@ -105,35 +116,13 @@ void read_byte_level(const json& step, Scheme& scheme, FaultList& faults) {
   if (member(step, "use_regex") != false) scheme.steps.emplace_back();
 }
 
-/// Patterns whose pieces end between a letter and a space with a letter after it, whatever stands around.
+/// No step but those known to keep words and spaces apart may be there.
 CutRule cut_of(const Scheme& scheme) {
-  // Llama 3 and GPT-4, Qwen 2, and GPT-4o and Mistral's Tekken all end in the same way: words, numbers, signs, spaces.
-  static constexpr std::string_view kNumbersAndOn[] = {
-      R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-      R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-      R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)",
-      R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-      R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
-  static constexpr std::string_view kContractions = R"('s|'t|'re|'ve|'m|'ll|'d)";
-  const std::string words[] = {
-      fmt::format(R"((?i:{})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|)", kContractions),
-      fmt::format(R"((?:{})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|)", kContractions),
-      R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|)",
-      R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)",
-      R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"};
-  const auto known = [&](const std::string& pattern) {
-    for (const std::string& begin : words)
-      for (const std::string_view end : kNumbersAndOn)
-        if (pattern.size() == begin.size() + end.size() && pattern.starts_with(begin) && pattern.ends_with(end))
-          return true;
-    return false;
-  };
   if (scheme.symbols == SymbolKind::kCharacters) return CutRule::kWord;
   if (scheme.steps == std::vector<SplitStep>{SplitStep{}} && !scheme.nfc) return CutRule::kGpt2;
   for (const SplitStep& step : scheme.steps) {
-    const bool of_digits = step.pattern == R"(\p{N})" || step.pattern == R"(\p{N}+)" ||
-                           step.pattern == R"(\p{N}{1,3})" || step.pattern.starts_with(R"(\p{Digits})");
-    if (!step.pattern.empty() && !of_digits && !known(step.pattern)) return CutRule::kNowhere;
+    const bool of_digits = step.pattern == kDigitsPattern || step.pattern == kDigitPattern;
+    if (!step.pattern.empty() && !of_digits && !takes_plain_words(step.pattern)) return CutRule::kNowhere;
   }
   return scheme.steps.empty() ? CutRule::kNowhere : CutRule::kWord;
 }
@@ -152,7 +141,7 @@ void read_byte_level_steps(const json& file, Scheme& scheme, FaultList& faults) 
     } else if (type == "Split") {
       read_split(step, scheme, faults);
     } else if (type == "Digits") {
-      scheme.steps.push_back({given(step, "individual_digits") ? R"(\p{Digits})" : R"(\p{Digits}+)"});
+      scheme.steps.push_back({given(step, "individual_digits") ? kDigitPattern : kDigitsPattern});
     } else {
       faults.add("the pre-tokenizer is {}, only ByteLevel, after Split and Digits if there are any, is supported",
                  type);

@@ -59,6 +59,8 @@ class PatternScanner {
   /// The next match; false when there is none left. Throws InputError when the pattern needs more time or memory for
   /// this text than is allowed.
   bool next(Match& match);
+  /// Goes on after this many ASCII characters, which follow the last match.
+  void pass_ascii(std::size_t count) { position_ += count; }
 
  private:
   /// The byte where symbol `index` begins; indices must not fall from call to call.

@@ -157,6 +157,78 @@ TEST(VocabularyFiles, OtherSchemesAreRefusedAllReasonsAtOnce) {
   EXPECT_HAS(error_of_json([](json& f) { f["model"]["dropout"] = 0.1; }), "dropout");
 }
 
+TEST(VocabularyFiles, WhatOtherByteLevelKindsMayNotHave) {
+  const json last = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  const auto error_of_steps = [&](std::vector<json> steps) {
+    return error_of_json([&](json& f) { f["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", steps}}; });
+  };
+  const auto split = [](const char* behavior, json pattern) {
+    return json{{"type", "Split"}, {"behavior", behavior}, {"invert", false}, {"pattern", pattern}};
+  };
+  EXPECT_HAS(error_of_steps({split("MergedWithNext", {{"Regex", "a"}}), last}), "only Isolated and Removed");
+  EXPECT_HAS(error_of_steps({split("Isolated", 5), last}), "a \"Regex\" or \"String\" is supported");
+  EXPECT_HAS(error_of_steps({split("Isolated", {{"Regex", "a"}})}), "ByteLevel is absent");
+  EXPECT_HAS(error_of_steps({split("Isolated", {{"Regex", "(?P<x>a)"}}), last}), "a group of this kind");
+  EXPECT_HAS(error_of_steps({last, {{"type", "Digits"}}}), "Digits comes after ByteLevel");
+  EXPECT_HAS(error_of_steps({{{"type", "Whitespace"}}, last}), "the pre-tokenizer is Whitespace");
+  EXPECT_HAS(error_of_steps({{{"type", "Digits"}}, {{"type", "ByteLevel"}, {"add_prefix_space", true}}}),
+             "add_prefix_space of ByteLevel is true after another");
+  EXPECT_HAS(error_of_json([](json& f) {
+               f["post_processor"] = {{"type", "TemplateProcessing"},
+                                      {"single", {{{"SpecialToken", {{"id", "<s>"}}}}}},
+                                      {"special_tokens", json::object()}};
+             }),
+             "names \"<s>\", which is none of its special tokens");
+  EXPECT_HAS(error_of_json([](json& f) {
+               f["post_processor"] = {{"type", "TemplateProcessing"},
+                                      {"single", {{{"SpecialToken", {{"id", "<s>"}}}}}},
+                                      {"special_tokens", {{"<s>", {{"ids", {999}}}}}}};
+             }),
+             "the post-processor's template has the id 999");
+}
+
+TEST(VocabularyFiles, WhatByteFallbackKindsMayNotHave) {
+  const auto error_of = [](const std::function<void(json&)>& change) {
+    return error_of_json([&](json& f) {
+      f["model"]["byte_fallback"] = true;
+      f["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", false}};
+      f["decoder"] = nullptr;
+      change(f);
+    });
+  };
+  EXPECT_HAS(error_of([](json&) {}), "no token \"<0x00>\" for the byte 0x00, a byte_fallback vocabulary");
+  EXPECT_HAS(error_of([](json& f) { f["pre_tokenizer"] = nullptr; }), "nothing writes a space as");
+  EXPECT_HAS(error_of([](json& f) { f["pre_tokenizer"]["replacement"] = "_"; }),
+             "the replacement of Metaspace is \"_\"");
+  EXPECT_HAS(error_of([](json& f) { f["pre_tokenizer"]["prepend_scheme"] = "last"; }), "prepend_scheme");
+  EXPECT_HAS(error_of([](json& f) { f["pre_tokenizer"]["type"] = "ByteLevel"; }), "only Metaspace alone");
+  EXPECT_HAS(error_of([](json& f) { f["model"]["ignore_merges"] = true; }), "ignore_merges and byte_fallback");
+  EXPECT_HAS(error_of([](json& f) { f["decoder"] = {{"type", "ByteLevel"}}; }), "the decoder ByteLevel is");
+  EXPECT_HAS(error_of([](json& f) {
+               f["normalizer"] = {{"type", "Prepend"}, {"prepend", "▁"}};
+             }),
+             "Metaspace comes after the normalizer Prepend");
+  EXPECT_HAS(error_of([](json& f) { f["normalizer"] = {{"type", "Precompiled"}}; }), "the normalizer Precompiled is");
+}
+
+TEST(VocabularyFiles, TheTokenThatEndsADocument) {
+  const auto end_of = [](const char* config, const char* added) {
+    const TemporaryFolder folder;
+    write_vocabulary(small_vocabulary(), folder.path());
+    json file = json::parse(test::read_text(folder.path() / "tokenizer.json"));
+    file["model"]["vocab"].erase("<|endoftext|>");
+    file["added_tokens"][0]["content"] = added;
+    test::write_text(folder.path() / "tokenizer.json", file.dump());
+    test::write_text(folder.path() / "tokenizer_config.json", config);
+    return Tokenizer::load(folder.path()).end_of_text();
+  };
+  EXPECT_EQ(end_of("{}", "</s>"), 258);
+  EXPECT_EQ(end_of("{}", "<stop>"), std::nullopt);
+  EXPECT_EQ(end_of(R"({"eos_token": "<stop>"})", "<stop>"), 258);
+  EXPECT_EQ(end_of(R"({"eos_token": {"content": "<stop>"}})", "<stop>"), 258);
+  EXPECT_EQ(end_of(R"({"eos_token": "<other>"})", "<stop>"), std::nullopt);
+}
+
 TEST(VocabularyFiles, MalformedTokenizerJsonIsRefused) {
   EXPECT_HAS(error_of_json([](json& f) { f = 3; }), "with a \"model\" object");
   EXPECT_HAS(error_of_json([](json& f) { f["model"].erase("merges"); }), "a list of \"merges\"");
