@@ -46,10 +46,13 @@ struct Backward {
   void product(const uint32_t* panel, const uint32_t* lanes, int key, float* rows) const {
     const int64_t words = tile.geometry.row_words;
     for_vector_tiles<A>(kVectors, [&]<int V>(int v0) {
-      product_tile<A, R, V>(
-          Broadcast<true>{panel + key * words, words}, Lanes{lanes + v0 * A::kLanes, kQueryBlock}, words,
-          [](int, int) { return A::zero(); },
-          [&](int r, int v, Vec sum) { A::store(rows + r * kQueryBlock + (v0 + v) * A::kLanes, sum); });
+      Vec sums[R][V] = {};
+      product_tile<A, R, V>(Broadcast<true>{panel + key * words, words}, Lanes{lanes + v0 * A::kLanes, kQueryBlock},
+                            words, sums);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) A::store(rows + r * kQueryBlock + (v0 + v) * A::kLanes, sums[r][v]);
     });
   }
 

@@ -1,5 +1,9 @@
-// Forward pass of 64 queries: an online softmax over bites of keys. Scores are made transposed, [keys][64 queries], so
-// that maxima and sums run lane by lane and the weights come out as an operand of the next product.
+// Forward pass of 64 queries: an online softmax over bites of keys. Scores are made transposed, a register tile of a few
+// keys by 64 queries at a time, and become weights before they leave the registers, in the order in which the product
+// with the values reads them.
+//
+// The maximum that weights are taken relative to is a stale one: it is raised only when a score passes it by 2^40, since
+// rounding to bf16 or fp32 is relative and neither weights nor sums overflow before. After the first tile that is rare.
 #pragma once
 
 #include <cstring>
@@ -11,33 +15,33 @@
 namespace skipattn::attention::cpu {
 namespace {
 
-inline constexpr int kForwardKeys = 96;  // keys of a bite: a multiple of 6 and 4 rows; scores and weights stay in L1
+inline constexpr int kForwardKeys = 192;  // keys of a bite, even and a multiple of the tile's rows
+inline constexpr float kSlack = 40;       // base 2
+inline constexpr float kNone = -__builtin_inff();
 
 /// Scratch of one forward block, carved from floats.
 struct ForwardScratch {
-  float* scores;      // [kForwardKeys][64]
   uint32_t* weights;  // [kForwardKeys / pair][64] words
   float* sums;        // [width][64], the unnormalised output, transposed
-  float* maximum;     // [64], of scale * log2(e) * score
+  float* reference;   // [64], the stale maximum of scale * log2(e) * score; -inf before the first key
+  float* shift;       // [64], the same, 0 for -inf
+  float* limit;       // [64], scores above it raise the reference
   float* total;       // [64], sums of weights
-  float* decay;       // [64], what earlier sums are multiplied by
-  float* highest;     // [64], score of the bite
-  float* shift;       // [64], the maximum, or 0 where it is minus infinity
 
   ForwardScratch(float* p, const Geometry& g)
-      : scores(p),
-        weights(reinterpret_cast<uint32_t*>(p + kForwardKeys * kQueryBlock)),
-        sums(p + 2 * kForwardKeys * kQueryBlock),
-        maximum(sums + g.width * kQueryBlock),
-        total(maximum + kQueryBlock),
-        decay(total + kQueryBlock),
-        highest(decay + kQueryBlock),
-        shift(highest + kQueryBlock) {}
-  static int64_t floats(const Geometry& g) { return int64_t{kQueryBlock} * (2 * kForwardKeys + g.width + 5); }
+      : weights(reinterpret_cast<uint32_t*>(p)),
+        sums(p + kForwardKeys * kQueryBlock),
+        reference(sums + g.width * kQueryBlock),
+        shift(reference + kQueryBlock),
+        limit(shift + kQueryBlock),
+        total(limit + kQueryBlock) {}
+  static int64_t floats(const Geometry& g) { return int64_t{kQueryBlock} * (kForwardKeys + g.width + 4); }
 };
 
 /// A bite of keys of one pair.
 struct Bite {
+  const KeyValuePanels* panels = nullptr;
+  int pair = 0;
   int first = 0;  // index of its first key
   int keys = 0;
   bool masked = false;  // some query does not see some key
@@ -50,150 +54,133 @@ struct Forward {
 
   const ForwardBlock& block;
   ForwardScratch scratch;
+  Vec factor;  // from scores to exponents of 2
 
-  explicit Forward(const ForwardBlock& b) : block(b), scratch(b.scratch, b.geometry) {}
+  explicit Forward(const ForwardBlock& b)
+      : block(b), scratch(b.scratch, b.geometry), factor(A::set(b.scale * kLog2E)) {}
 
-  /// scores[keys][64] = key rows * query lanes; highest[64] of the bite, lane by lane.
-  void score(const KeyValuePanels& panels, const Bite& bite) const {
+  /// Weights of the bite for V vectors of queries from query q on; values of keys [0, gathered) are in the sums already.
+  template <int V>
+  int weigh(const Bite& bite, int q) const {
     const int64_t words = block.geometry.row_words;
-    const Broadcast<true> keys{panels.key_rows + bite.first * words, words};
-    for_vector_tiles<A>(kVectors, [&]<int V>(int v0) {
-      const int q = v0 * A::kLanes;
-      for (int v = 0; v < V; ++v) A::store(scratch.highest + q + v * A::kLanes, A::set(-__builtin_inff()));
-      for_row_tiles<A>(bite.keys, [&]<int R>(int m) {
-        float* rows = scratch.scores + m * kQueryBlock + q;
-        Vec highest[V];
-        product_tile<A, R, V>(
-            keys.from_row(m), Lanes{block.query_lanes + q, kQueryBlock}, words, [](int, int) { return A::zero(); },
-            [&](int r, int v, Vec sum) {
-              A::store(rows + r * kQueryBlock + v * A::kLanes, sum);
-              highest[v] = r == 0 ? sum : A::max(highest[v], sum);
-            });
-        for (int v = 0; v < V; ++v) {
-          float* so_far = scratch.highest + q + v * A::kLanes;
-          A::store(so_far, A::max(A::load(so_far), highest[v]));
-        }
-      });
+    const Broadcast<true> keys{bite.panels->key_rows + bite.first * words, words};
+    int gathered = 0;
+    for_row_tiles<A>(bite.keys, [&]<int R>(int m) {
+      Vec scores[R][V] = {};
+      product_tile<A, R, V>(keys.from_row(m), Lanes{block.query_lanes + q, kQueryBlock}, words, scores);
+      if (bite.masked) mask<R, V>(scores, bite.first + m, q);
+      Vec highest[V];
+      bool raise = false;
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) {
+        highest[v] = scores[0][v];
+#pragma GCC unroll 8
+        for (int r = 1; r < R; ++r) highest[v] = A::max(highest[v], scores[r][v]);
+        raise |= A::any_above(highest[v], A::load(scratch.limit + q + v * A::kLanes));
+      }
+      if (__builtin_expect(raise, 0)) {
+        gather<V>(bite, q, gathered, m);
+        gathered = m;
+        for (int v = 0; v < V; ++v) raise_reference(highest[v], q + v * A::kLanes);
+      }
+      store_weights<R, V>(scores, bite, m, q);
     });
+    return gathered;
   }
 
   /// Scores that their query may not see become minus infinity.
-  void mask(const Bite& bite) const {
-    for (int q = 0; q < kQueryBlock; q += A::kLanes) {
-      Vec highest = A::set(-__builtin_inff());
-      for (int i = 0; i < bite.keys; ++i) {
-        float* row = scratch.scores + i * kQueryBlock + q;
-        const auto seen = A::sees(bite.first + i, block.visible->first + q, block.visible->last + q);
-        const Vec score = A::select(seen, A::load(row), -__builtin_inff());
-        A::store(row, score);
-        highest = A::max(highest, score);
+  template <int R, int V>
+  void mask(Vec (&scores)[R][V], int key, int q) const {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) {
+        const int lane = q + v * A::kLanes;
+        scores[r][v] =
+            A::select(A::sees(key + r, block.visible->first + lane, block.visible->last + lane), scores[r][v], kNone);
       }
-      A::store(scratch.highest + q, highest);
+  }
+
+  /// Takes the maximum for reference and scales what was summed relative to the old one.
+  __attribute__((noinline)) void raise_reference(Vec highest, int q) const {
+    const Vec old = A::load(scratch.reference + q);
+    const Vec reference = A::max(old, A::mul(highest, factor));
+    const Vec shift = A::replace_minus_infinity(reference, A::zero());
+    const Vec decay = exp2_lanes<A>(A::sub(old, shift));
+    A::store(scratch.reference + q, reference);
+    A::store(scratch.shift + q, shift);
+    A::store(scratch.limit + q, A::div(A::add(reference, A::set(kSlack)), factor));
+    A::store(scratch.total + q, A::mul(A::load(scratch.total + q), decay));
+    for (int i = 0; i < block.geometry.width; ++i) {
+      float* sum = scratch.sums + i * kQueryBlock + q;
+      A::store(sum, A::mul(A::load(sum), decay));
     }
   }
 
-  /// Maxima, what they shift scores by, and the decay of what was summed under the maxima before.
-  void raise_maxima() const {
-    for (int q = 0; q < kQueryBlock; q += A::kLanes) {
-      const Vec old = A::load(scratch.maximum + q);
-      const Vec maximum = A::max(old, A::mul(A::load(scratch.highest + q), A::set(block.scale * kLog2E)));
-      // Where nothing was seen yet, scores are minus infinity and may be shifted by anything.
-      const Vec shift = A::replace_minus_infinity(maximum, A::zero());
-      const Vec decay = exp2_lanes<A>(A::sub(old, shift));
-      A::store(scratch.maximum + q, maximum);
-      A::store(scratch.shift + q, shift);
-      A::store(scratch.decay + q, decay);
-      A::store(scratch.total + q, A::mul(A::load(scratch.total + q), decay));
+  template <int R, int V>
+  __attribute__((always_inline)) void store_weights(const Vec (&scores)[R][V], const Bite& bite, int m, int q) const {
+    const bool drops = block.dropout.threshold != 0;
+    uint32_t* words = scratch.weights + m / A::kPair * kQueryBlock + q;
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      const int lane = q + v * A::kLanes;
+      const Vec shift = A::load(scratch.shift + lane);
+      Vec total = A::load(scratch.total + lane), weights[R + 1];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        weights[r] = exp2_lanes<A>(A::fms(scores[r][v], factor, shift));
+        total = A::add(total, weights[r]);
+      }
+      A::store(scratch.total + lane, total);
+      if (__builtin_expect(drops, 0)) drop<R>(weights, bite, m, lane);
+      if constexpr (A::kPair == 2) {
+        weights[R] = A::zero();
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r += 2)
+          A::store_words(words + r / 2 * kQueryBlock + v * A::kLanes,
+                         A::join(A::round(weights[r]), A::round(weights[r + 1])));
+      } else {
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) A::store_words(words + r * kQueryBlock + v * A::kLanes, weights[r]);
+      }
     }
   }
 
-  /// Scores become weights, and their sums are added to the totals.
-  template <bool kDrops>
-  void weigh(const Bite& bite, int pair) const {
-    const Vec factor = A::set(block.scale * kLog2E);
-    for (int q0 = 0; q0 < kQueryBlock; q0 += A::kTileVectors * A::kLanes) {
-      constexpr int kColumns = A::kTileVectors;
-      Vec shift[kColumns], total[kColumns];
-#pragma GCC unroll 4
-      for (int v = 0; v < kColumns; ++v) {
-        shift[v] = A::load(scratch.shift + q0 + v * A::kLanes);
-        total[v] = A::load(scratch.total + q0 + v * A::kLanes);
-      }
-      const auto weight = [&](int key, int v) {
-        const int q = q0 + v * A::kLanes;
-        Vec w = exp2_lanes<A>(A::fms(A::load(scratch.scores + key * kQueryBlock + q), factor, shift[v]));
-        total[v] = A::add(total[v], w);
-        if constexpr (kDrops)
-          w = A::select(A::kept(block.row_hashes + pair * kQueryBlock + q, static_cast<uint32_t>(bite.first + key),
-                                block.dropout.threshold),
-                        w, 0.0f);
-        return w;
-      };
-      uint32_t* words = scratch.weights + q0;
-      for (int key = 0; key < bite.keys; key += A::kPair, words += kQueryBlock) {
-#pragma GCC unroll 4
-        for (int v = 0; v < kColumns; ++v) {
-          Vec w = weight(key, v);
-          if constexpr (A::kPair == 2) {
-            w = A::round(w);
-            w = A::join(w, key + 1 < bite.keys ? A::round(weight(key + 1, v)) : A::zero());
-          }
-          A::store_words(words + v * A::kLanes, w);
-        }
-      }
-#pragma GCC unroll 4
-      for (int v = 0; v < kColumns; ++v) A::store(scratch.total + q0 + v * A::kLanes, total[v]);
-    }
+  template <int R>
+  void drop(Vec* weights, const Bite& bite, int m, int lane) const {
+    const uint32_t* hashes = block.row_hashes + bite.pair * kQueryBlock + lane;
+    for (int r = 0; r < R; ++r)
+      weights[r] = A::select(A::kept(hashes, static_cast<uint32_t>(bite.first + m + r), block.dropout.threshold),
+                             weights[r], 0.0f);
   }
 
-  void weigh_bite(const Bite& bite, int pair) const {
-    raise_maxima();
-    block.dropout.threshold != 0 ? weigh<true>(bite, pair) : weigh<false>(bite, pair);
-  }
-
-  /// sums[width][64] = sums * decay + value pairs, transposed, * weights.
-  void gather(const KeyValuePanels& panels, const Bite& bite) const {
-    const int64_t stride = block.geometry.lane_words;
-    const Broadcast<false> values{panels.value_pairs + bite.first / A::kPair * stride, stride};
-    for_vector_tiles<A>(kVectors, [&]<int V>(int v0) {
-      const int q = v0 * A::kLanes;
-      // Later queries see more: at the diagonal the first half of a block's lanes ends earlier.
-      const int keys = visible_keys(bite, q + V * A::kLanes - 1);
-      const Lanes weights{scratch.weights + q, kQueryBlock};
-      for_row_tiles<A>(block.geometry.width, [&]<int R>(int m) {
-        float* target = scratch.sums + m * kQueryBlock + q;
-        product_tile<A, R, V>(
-            values.from_row(m), weights, (keys + A::kPair - 1) / A::kPair,
-            [&](int r, int v) {
-              return A::mul(A::load(target + r * kQueryBlock + v * A::kLanes),
-                            A::load(scratch.decay + q + v * A::kLanes));
-            },
-            [&](int r, int v, Vec sum) { A::store(target + r * kQueryBlock + v * A::kLanes, sum); });
-      });
-    });
-  }
-
-  /// Keys of the bite up to the last that query `last_query` or an earlier one sees.
-  int visible_keys(const Bite& bite, int last_query) const {
-    const int seen = block.visible->last[last_query] + 1 - bite.first;
-    return !bite.masked || seen >= bite.keys || last_query >= block.queries ? bite.keys : (seen > 0 ? seen : 0);
+  /// sums[width][64] += value pairs, transposed, * weights of keys [begin, end) (begin even), V vectors from query q on.
+  template <int V>
+  void gather(const Bite& bite, int q, int begin, int end) const {
+    if (begin >= end) return;
+    const int64_t stride = block.geometry.lane_words, first = begin / A::kPair;
+    add_product<A, false>(Broadcast<false>{bite.panels->value_pairs + (bite.first / A::kPair + first) * stride, stride},
+                          Lanes{scratch.weights + first * kQueryBlock + q, kQueryBlock},
+                          (end - begin + A::kPair - 1) / A::kPair, block.geometry.width, V, scratch.sums + q,
+                          kQueryBlock);
   }
 
   void run() const {
     std::memset(scratch.sums, 0, sizeof(float) * block.geometry.width * kQueryBlock);
-    std::memset(scratch.total, 0, sizeof(float) * kQueryBlock);
-    for (int q = 0; q < kQueryBlock; ++q) scratch.maximum[q] = -__builtin_inff();
+    for (int q = 0; q < kQueryBlock; ++q) {
+      scratch.reference[q] = scratch.limit[q] = kNone;
+      scratch.shift[q] = scratch.total[q] = 0;
+    }
     const VisibleKeys& visible = *block.visible;
-    for (int pair = 0; pair < block.pair_count; ++pair) {
-      for (Bite bite{visible.begin}; bite.first < visible.end; bite.first += kForwardKeys) {
+    for (int pair = 0; pair < block.pair_count; ++pair)
+      for (Bite bite{block.pairs + pair, pair, visible.begin}; bite.first < visible.end; bite.first += kForwardKeys) {
         bite.keys = visible.end - bite.first < kForwardKeys ? visible.end - bite.first : kForwardKeys;
         bite.masked = bite.first < visible.full_begin || bite.first + bite.keys > visible.full_end;
-        score(block.pairs[pair], bite);
-        if (bite.masked) mask(bite);
-        weigh_bite(bite, pair);
-        gather(block.pairs[pair], bite);
+        for_vector_tiles<A>(kVectors, [&]<int V>(int v0) {
+          const int q = v0 * A::kLanes, gathered = weigh<V>(bite, q);
+          gather<V>(bite, q, gathered, bite.keys);
+        });
       }
-    }
     finish();
   }
 
@@ -208,9 +195,8 @@ struct Forward {
     }
     write_lanes<A>(block.geometry, scratch.sums, 1.0f, block.queries, block.output, block.output_type);
     for (int q = 0; q < block.queries; ++q)
-      block.logsumexp[q] = scratch.total[q] == 0
-                               ? -__builtin_inff()
-                               : (scratch.maximum[q] + __builtin_log2f(scratch.total[q])) * 0.69314718f;
+      block.logsumexp[q] =
+          scratch.total[q] == 0 ? kNone : (scratch.reference[q] + __builtin_log2f(scratch.total[q])) * 0.69314718f;
   }
 };
 

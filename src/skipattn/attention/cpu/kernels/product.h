@@ -22,15 +22,10 @@ struct Lanes {
   int64_t stride;  ///< words from one k to the next
 };
 
-/// One register tile of R x V vectors; `begin` gives each accumulator its first value, `end` takes the sums.
-template <class A, int R, int V, bool kAlongRows, class Begin, class End>
+/// One register tile of R x V vectors, added to `sums`.
+template <class A, int R, int V, bool kAlongRows>
 inline __attribute__((always_inline)) void product_tile(Broadcast<kAlongRows> a, Lanes b, int64_t k_count,
-                                                        const Begin& begin, const End& end) {
-  typename A::Vec sums[R][V];
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) sums[r][v] = begin(r, v);
+                                                        typename A::Vec (&sums)[R][V]) {
   for (int64_t k = 0; k < k_count; ++k) {
     typename A::Vec lanes[V];
 #pragma GCC unroll 8
@@ -42,10 +37,6 @@ inline __attribute__((always_inline)) void product_tile(Broadcast<kAlongRows> a,
       for (int v = 0; v < V; ++v) sums[r][v] = A::dot(sums[r][v], lanes[v], word);
     }
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) end(r, v, sums[r][v]);
 }
 
 /// Calls body.template operator()<R>(first row) for tiles of A::kTileRows rows and one smaller tile at the end.
@@ -106,10 +97,20 @@ void add_product(Broadcast<kAlongRows> a, Lanes b, int64_t k_count, int rows, in
     const Lanes lanes{b.data + v0 * A::kLanes, b.stride};
     for_row_tiles<A>(rows, [&]<int R>(int m) {
       float* target = c + m * c_stride + v0 * A::kLanes;
-      product_tile<A, R, V>(
-          a.from_row(m), lanes, k_count,
-          [&](int r, int v) { return kFresh ? A::zero() : A::load(target + r * c_stride + v * A::kLanes); },
-          [&](int r, int v, typename A::Vec sum) { A::store(target + r * c_stride + v * A::kLanes, sum); });
+      typename A::Vec sums[R][V];
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) {
+          sums[r][v] = kFresh ? A::zero() : A::load(target + r * c_stride + v * A::kLanes);
+          // The next tile's sums come from the second-level cache: ask for them now.
+          if constexpr (!kFresh) __builtin_prefetch(target + (r + R) * c_stride + v * A::kLanes, 1);
+        }
+      product_tile<A, R, V>(a.from_row(m), lanes, k_count, sums);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) A::store(target + r * c_stride + v * A::kLanes, sums[r][v]);
     });
   });
 }

@@ -37,6 +37,7 @@ struct Avx2Float {
   static Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
   static Vec fms(Vec a, Vec b, Vec c) { return _mm256_fmsub_ps(a, b, c); }
   static Vec dot(Vec sum, Vec a, Vec b) { return _mm256_fmadd_ps(a, b, sum); }
+  static bool any_above(Vec a, Vec b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
   static Vec replace_minus_infinity(Vec a, Vec b) {
     return _mm256_blendv_ps(a, b, _mm256_cmp_ps(a, set(-__builtin_inff()), _CMP_EQ_OQ));
   }

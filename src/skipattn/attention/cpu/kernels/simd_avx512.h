@@ -32,7 +32,7 @@ struct Avx512 {
   static Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
   static Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
   static Vec fms(Vec a, Vec b, Vec c) { return _mm512_fmsub_ps(a, b, c); }
-  static bool any_different(Vec a, Vec b) { return _mm512_cmpneq_ps_mask(a, b) != 0; }
+  static bool any_above(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
   /// a where it is not minus infinity, else b.
   static Vec replace_minus_infinity(Vec a, Vec b) {
     return _mm512_mask_mov_ps(a, _mm512_cmpeq_ps_mask(a, set(-__builtin_inff())), b);
@@ -90,8 +90,8 @@ struct Avx512 {
     const Ints bits = _mm512_castps_si512(x);
     const Ints lsb = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const Ints rounded = _mm512_add_epi32(bits, _mm512_add_epi32(lsb, _mm512_set1_epi32(0x7fff)));
-    const Ints kept = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits,
-                                           _mm512_set1_epi32(0x400000));
+    const Ints kept =
+        _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits, _mm512_set1_epi32(0x400000));
     const __m256i halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
     count >= 16 ? _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), halves)
                 : _mm256_mask_storeu_epi16(p, first_lanes(count), halves);
