@@ -313,7 +313,10 @@ def test_profile_mistakes(folder):
     fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--cache-dtype", "int8", says="bf16 or fp32")
     fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--context", 1, says="context=1: must be 2 or more")
     fails("profile", "--model", "gpt2-tiny", "--device", "cuda", says="--device cpu")
-    fails("profile", "--model", profile_model(folder), "--context", 17, says="positions for 16 tokens")
+    model = profile_model(folder)
+    fails("profile", "--model", model, "--context", 17, says="positions for 16 tokens")
+    fails("profile", "--model", model, "--context", 17, "--compare-routing", "sla(distance=1, heads=1)", says="positions for 16 tokens")
+    fails("profile", "--model", model, "--context", 16, "--compare-routing", "baseline", says="no weights")
 
 
 if __name__ == "__main__":

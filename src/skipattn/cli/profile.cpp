@@ -12,6 +12,7 @@
 #include "skipattn/cli/model_argument.h"
 #include "skipattn/cli/profile_report.h"
 #include "skipattn/core/errors.h"
+#include "skipattn/core/stop.h"
 #include "skipattn/training/machine.h"
 
 namespace skipattn::cli {
@@ -71,6 +72,14 @@ model::Decoder make_decoder(const ProfileArguments& arguments, const std::string
   return decoder;
 }
 
+/// Finds what is wrong with a routing, for a folder's weights too, before anything is timed.
+void check_routing(const ProfileArguments& arguments, const std::string& routing) {
+  if (is_model_folder(arguments.model))
+    load_or_make_model(arguments.model, routing, 0);
+  else
+    model_config(arguments.model, routing);
+}
+
 /// Standard output of this program called again with these arguments.
 std::string output_of_self(const std::vector<std::string>& arguments) {
   std::string command = shell_quoted(std::filesystem::read_symlink("/proc/self/exe").string());
@@ -102,6 +111,7 @@ int64_t peak_memory_alone(const ProfileArguments& arguments, const std::string& 
   if (arguments.recompute) words.emplace_back("--recompute");
   if (!arguments.weights.empty()) words.insert(words.end(), {"--weights", arguments.weights});
   const auto result = nlohmann::json::parse(output_of_self(words), nullptr, /*allow_exceptions=*/false);
+  if (stop_requested()) throw Stopped("stopped by a signal; a profile in part is none");
   if (!result.is_object())
     throw RunError("[profile] --compare-routing {}: its steps failed in a process of their own", routing);
   return result.at("peak_memory_bytes").get<int64_t>();
@@ -131,16 +141,14 @@ void run_profile(const ProfileArguments& arguments) {
   report.options.warmup = arguments.warmup;
   report.options.progress = progress_view(arguments);
 
-  int64_t compared_peak = 0;
-  if (!arguments.compare_routing.empty()) {
-    model_config(arguments.model, arguments.compare_routing);  // a wrong text is found before anything runs
-    compared_peak = peak_memory_alone(arguments, arguments.compare_routing);
-  }
+  const bool compares = !arguments.compare_routing.empty();
+  if (compares) check_routing(arguments, arguments.compare_routing);
   model::Decoder decoder = make_decoder(arguments, arguments.routing);
   report.routing = decoder.routing().text;
   const auto workload = analysis::make_workload(decoder, report.workload, machine);
+  const int64_t compared_peak = compares ? peak_memory_alone(arguments, arguments.compare_routing) : 0;
   report.profile = analysis::measure(*workload, decoder, report.workload, report.options);
-  if (!arguments.compare_routing.empty()) {
+  if (compares) {
     report.comparison = compare_routings(arguments, machine, report, *workload);
     report.comparison->compared_peak_memory_bytes = compared_peak;
   }
