@@ -34,8 +34,9 @@ GROWTH_LENGTHS = (1024, 2048, 4096, 8192, 16384, 32768, 65536)
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     epilog=__doc__.split("\n", 2)[2])
+    summary, examples = __doc__.split("\n", 1)
+    parser = argparse.ArgumentParser(description=summary, epilog=examples,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("peers", "growth", "routing"))
     parser.add_argument("--program", default=ROOT / "build/skipattn", type=pathlib.Path)
     parser.add_argument("--sizes", default="4x1024,1x4096,1x16384", help="sequences x tokens")
@@ -166,14 +167,16 @@ def measure_peers(arguments):
 def print_peers(tables):
     for table in tables:
         print(f"\n{table['batch']} x {table['context']} tokens")
-        print(f"{'program':18} {'tokens/s':>9} {'min':>7} {'max':>7} {'ours / it':>10} {'peak GiB':>9} {'ours / its':>10}")
+        print(f"{'program':18} {'tokens/s':>9} {'min':>7} {'max':>7} {'ours / it':>10} "
+              f"{'peak GiB':>9} {'ours / its':>10}")
         for row in table["rows"]:
             if "failed" in row:
                 print(f"{row['program']:18} failed: {row['failed']}")
                 continue
             speed = row["tokens_per_second"]
             print(f"{row['program']:18} {speed['median']:9.1f} {speed['min']:7.1f} {speed['max']:7.1f} "
-                  f"{row['ours_over_it']:9.2f}x {row['peak_memory_bytes'] / 2**30:9.2f} {row['our_memory_over_its']:10.2f}")
+                  f"{row['ours_over_it']:9.2f}x {row['peak_memory_bytes'] / 2**30:9.2f} "
+                  f"{row['our_memory_over_its']:10.2f}")
         if "roofline_share" in table["rows"][0]:
             print(f"share of the roofline that ours reaches: {table['rows'][0]['roofline_share']:.3f}")
 
@@ -222,11 +225,13 @@ def measure_routing(arguments):
 
 
 def print_routing(tables):
-    print(f"{'size':>10} {'step ratio':>11} {'95 % interval':>17} {'FLOPs predict':>14} {'memory ratio':>13}   routing over routing")
+    print(f"{'size':>10} {'step ratio':>11} {'95 % interval':>17} {'FLOPs predict':>14} {'memory ratio':>13}   "
+          "routing over routing")
     for table in tables:
         low, high = table["step_ratio_ci95"] or (math.nan, math.nan)
+        memory = table["peak_memory_bytes"] / table["compared_peak_memory_bytes"]
         print(f"{table['batch']:>4}x{table['context']:<5} {table['step_ratio']:11.4f} {low:8.4f} …{high:7.4f} "
-              f"{table['predicted_flops_ratio']:14.4f} {table['peak_memory_bytes'] / table['compared_peak_memory_bytes']:13.4f}"
+              f"{table['predicted_flops_ratio']:14.4f} {memory:13.4f}"
               f"   {table['routing']} over {table['compared_routing']}")
 
 

@@ -273,8 +273,8 @@ def test_profile_keys_and_flops(folder):
                 "decode": 3 * (products + head) + 3 * 16 * attention}
     for mode, flops in expected.items():
         result = run_json("profile", "--model", model, "--context", 16, "--batch", 3, "--mode", mode, "--steps", 3)
-        has_keys(result, "step_ms", "tokens_per_second", "flops_per_step", "achieved_flops", "gemm_peak_flops", "utilisation",
-                 "peak_memory_bytes", "operations", "roofline_ms", "roofline_share", "page_faults_per_step", "machine")
+        has_keys(result, "step_ms", "tokens_per_second", "flops_per_step", "achieved_flops", "gemm_peak_flops",
+                 "utilisation", "peak_memory_bytes", "operations", "roofline_ms", "roofline_share", "page_faults_per_step", "machine")
         assert result["flops_per_step"] == flops == sum(result["flops"].values()), (mode, flops, result)
         step = result["step_ms"]
         assert 0 < step["min"] <= step["median"] <= step["max"], step
@@ -315,7 +315,7 @@ def test_profile_mistakes(folder):
     fails("profile", "--model", "gpt2-tiny", "--device", "cuda", says="--device cpu")
     model = profile_model(folder)
     fails("profile", "--model", model, "--context", 17, says="positions for 16 tokens")
-    fails("profile", "--model", model, "--context", 17, "--compare-routing", "sla(distance=1, heads=1)", says="positions for 16 tokens")
+    fails("profile", "--model", model, "--context", 17, "--compare-routing", "sla(distance=1, heads=1)", says="16 tokens")
     fails("profile", "--model", model, "--context", 16, "--compare-routing", "baseline", says="no weights")
 
 
