@@ -62,7 +62,7 @@ bool AddedTokenMatcher::next(std::string_view text, bool with_special, Match& ma
     }
     const std::size_t bare_end = place + token->text.size();
     if (!token->special || with_special) {
-      match.begin = token->lstrip ? std::max(before_spaces(text, place), match.end) : place;
+      match.begin = token->lstrip ? before_spaces(text, place) : place;
       match.end = token->rstrip ? after_spaces(text, bare_end) : bare_end;
       match.bare_end = bare_end;
       match.id = token->id;

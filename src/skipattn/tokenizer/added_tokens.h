@@ -16,7 +16,8 @@ namespace skipattn::tokenizer {
 /// Immutable once built, for any number of threads.
 class AddedTokenMatcher {
  public:
-  /// Bytes begin..end-1 of the text are this token, with the white space that it takes.
+  /// Bytes begin..end-1 of the text are this token, with the white space that it takes, even where a match before it has
+  /// taken that.
   struct Match {
     std::size_t begin = 0;
     std::size_t end = 0;

@@ -24,6 +24,7 @@ TEST(NormalForm, MarksJoinTheirLetter) {
   EXPECT_EQ(nfc("U\u0304\u0308"), "\u1E7A");                                  // in the other order, another letter
   EXPECT_EQ(nfc("a\u0315\u0300\u05AE\u0300b"), "\u00E0\u05AE\u0300\u0315b");  // Unicode's own test file
   EXPECT_EQ(nfc("\u1100\u1161\u11A8"), "각");
+  EXPECT_EQ(nfc("e\u030D\u0301"), "e\u030D\u0301");  // the first mark stands in the way
   EXPECT_EQ(nfc("\u0301e"), "\u0301e");
 }
 

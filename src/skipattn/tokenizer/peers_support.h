@@ -31,10 +31,10 @@ inline Outcome run_script(const char* script, const std::string& arguments, cons
   if (outcome.code == 77) GTEST_SKIP() << "no peers: " << outcome.text; \
   EXPECT_EQ(outcome.code, 0) << outcome.text
 
-/// Every code point after each of these, in many documents.
-inline std::vector<std::string> every_code_point(const std::vector<std::string>& neighbours) {
+/// Every code point below `end` after each of these, in many documents.
+inline std::vector<std::string> every_code_point(const std::vector<std::string>& neighbours, uint32_t end = 0x110000) {
   std::vector<std::string> texts;
-  for (uint32_t c = 0; c < 0x110000; ++c) {
+  for (uint32_t c = 0; c < end; ++c) {
     if (c >= 0xD800 && c < 0xE000) continue;
     if (c % 4096 == 0) texts.emplace_back();
     for (const std::string& before : neighbours) texts.back() += before + utf8(c);

@@ -2,8 +2,9 @@
 other half is schemes_test.cpp. Exit codes: 0 fine, 1 not, 77 when the package is not there.
 
     schemes_peer.py make FOLDER     trains on FOLDER/train.txt, writes FOLDER/KIND/tokenizer.json for each kind
-    schemes_peer.py check FOLDER    FOLDER/KIND/N.data, N.prompt, N.text are our ids of FOLDER/N.txt as data and as a
-                                    prompt (uint32), and the text that the first decode to
+    schemes_peer.py check FOLDER    FOLDER/KIND/data, prompt and text are, for each of FOLDER/texts, our ids of it as data
+                                    and as a prompt (uint32), and the text that the first decode to; each of these files
+                                    holds items of bytes, with their length before them (uint32)
 """
 
 import array
@@ -59,7 +60,8 @@ def byte_level_kinds():
         "deepseek": (None, pre.Sequence([*(pre.Split(Regex(p), "isolated") for p in DEEPSEEK), last]), False, usual),
         "starcoder": (None, pre.Sequence([pre.Digits(individual_digits=True), gpt2]), False, usual),
         "numbers": (None, pre.Sequence([pre.Digits(individual_digits=False), pre.Split("+.", "removed"), gpt2]), False, usual),
-        "neox": (normalizers.NFC(), gpt2, False, usual + spaces + [ordinary("caf\u0301e"), ordinary("end", rstrip=True)]),
+        "neox": (normalizers.NFC(), gpt2, False, usual + spaces + [ordinary("caf\u0301e"), ordinary("end", rstrip=True),
+                                                           special("<mask>", lstrip=True)]),
         "prefix": (None, pre.ByteLevel(add_prefix_space=True), False, usual + [special("<mask>", lstrip=True)]),
     }
     return kinds
@@ -134,6 +136,8 @@ def make(folder):
         if trained_with not in trained:
             trained[trained_with] = train(text, trained_with, 1500, False)
         tokens, merges = trained[trained_with]
+        tokens = list(dict.fromkeys([*tokens, 2 * MARK, 4 * MARK]))
+        merges = list(dict.fromkeys([(MARK, MARK), (2 * MARK, 2 * MARK), *merges]))
         tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *tokens]
         tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges, unk_token="<unk>",
                                          fuse_unk=True, byte_fallback=True))
@@ -157,27 +161,37 @@ def fail_where_different(what, ours, theirs, tokenizer):
              f"{theirs[first:first + 4]!r} at {around!r}")
 
 
+def items(path):
+    content, place = path.read_bytes(), 0
+    while place < len(content):
+        size = int.from_bytes(content[place:place + 4], "little")
+        yield content[place + 4:place + 4 + size]
+        place += 4 + size
+
+
 def check(folder):
     from tokenizers import Tokenizer
 
-    documents = [path for path in sorted(folder.glob("*.txt")) if path.stem != "train"]
-    texts = [path.read_bytes().decode() for path in documents]
+    texts = [item.decode() for item in items(folder / "texts")]
     kinds = [path.parent for path in sorted(folder.glob("*/tokenizer.json"))]
-    if not documents or not kinds:
+    if not texts or not kinds:
         sys.exit("there is nothing to check")
     for kind in kinds:
         tokenizer = Tokenizer.from_file(str(kind / "tokenizer.json"))
-        for what, as_text in (("data", True), ("prompt", False)):
-            if not (kind / f"{documents[0].stem}.{what}").exists():
+        decoded = [item.decode() for item in items(kind / "text")]
+        for what in ("data", "prompt"):
+            if not (kind / what).exists():
                 continue
-            tokenizer.encode_special_tokens = as_text
-            for path, theirs in zip(documents, tokenizer.encode_batch(texts, add_special_tokens=not as_text)):
-                ours = array.array("I", (kind / f"{path.stem}.{what}").read_bytes()).tolist()
-                fail_where_different(f"{kind.name}, {path.name} as {what}", ours, theirs.ids, tokenizer)
-                if as_text:
-                    decoded = (kind / f"{path.stem}.text").read_bytes().decode()
-                    fail_where_different(f"{kind.name}, {path.name} decoded", decoded,
-                                         tokenizer.decode(theirs.ids, skip_special_tokens=False), tokenizer)
+            ours = [array.array("I", item).tolist() for item in items(kind / what)]
+            tokenizer.encode_special_tokens = what == "data"
+            theirs = [one.ids for one in tokenizer.encode_batch(texts, add_special_tokens=what == "prompt")]
+            if len(ours) != len(theirs) or len(decoded) != len(theirs):
+                sys.exit(f"{kind.name}: {len(ours)} and {len(decoded)} items for {len(theirs)} texts")
+            for i in range(len(texts)):
+                fail_where_different(f"{kind.name}, text {i} as {what}", ours[i], theirs[i], tokenizer)
+                if what == "data":
+                    fail_where_different(f"{kind.name}, text {i} decoded", decoded[i],
+                                         tokenizer.decode(theirs[i], skip_special_tokens=False), tokenizer)
 
 
 if __name__ == "__main__":
