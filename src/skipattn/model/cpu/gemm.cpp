@@ -1,0 +1,235 @@
+#include "skipattn/model/cpu/gemm.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "skipattn/model/cpu/gemm_kernel.h"
+
+namespace skipattn::model::cpu {
+
+namespace {
+
+const int64_t kPackedB = (getenv("PB") ? atoi(getenv("PB")) : 400)
+                         << 10;  // bytes of B packed at once, well inside a 1 MiB second-level cache
+const int64_t kLongestBlock = (getenv("LB") ? atoi(getenv("LB")) : 1536);  // units of k in one block
+const int64_t kShortBlock =
+    (getenv("SB") ? atoi(getenv("SB")) : 128);  // units of k in a block when sums rest in memory between blocks
+constexpr int64_t kPackedRows = 192;            // rows of A packed at once; a multiple of kTileRows
+const int64_t kTaskRows = (getenv("TR") ? atoi(getenv("TR")) : 1024);  // rows of C that one task computes, at most
+
+/// Memory that a thread keeps for its packed pieces.
+class Buffer {
+ public:
+  template <typename T>
+  T* get(int64_t count) {
+    const size_t bytes = (count * sizeof(T) + 4095) / 4096 * 4096;
+    if (bytes > size_) {
+      memory_.reset(static_cast<char*>(std::aligned_alloc(4096, bytes)));
+      if (memory_ == nullptr) throw std::bad_alloc();
+      size_ = bytes;
+    }
+    return reinterpret_cast<T*>(memory_.get());
+  }
+
+ private:
+  struct Free {
+    void operator()(char* pointer) const { std::free(pointer); }
+  };
+  std::unique_ptr<char, Free> memory_;
+  size_t size_ = 0;
+};
+
+struct ThreadBuffers {
+  Buffer a, b, sums;
+};
+thread_local ThreadBuffers thread_buffers;
+
+/// How a product is cut: along k into blocks, along the columns of C into groups of panels, along its rows into tasks.
+/// Depends on the sizes alone.
+struct Cut {
+  int64_t per_unit;     // elements of k in a unit
+  int64_t block_units;  // units of k in a block
+  int64_t blocks;
+  int64_t group_columns;
+  int64_t groups;
+  int64_t task_rows;
+  int64_t row_tasks;
+};
+
+int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+Cut make_cut(const GemmProblem& p) {
+  Cut cut{};
+  cut.per_unit = p.bf16 ? 2 : 1;
+  const int64_t units = divide_up(p.k, cut.per_unit);
+  // Whole columns of k where they fit, since sums then never leave the registers.
+  cut.block_units = !p.a.transposed && units <= kLongestBlock ? units : kShortBlock;
+  cut.blocks = divide_up(units, cut.block_units);
+  const int64_t panels = std::max<int64_t>(1, kPackedB / (cut.block_units * kPanelColumns * 4));
+  const int64_t all_panels = divide_up(p.n, kPanelColumns);
+  cut.groups = divide_up(all_panels, panels);
+  cut.group_columns = divide_up(all_panels, cut.groups) * kPanelColumns;
+  cut.row_tasks = divide_up(p.m, kTaskRows);
+  // A few tasks for every thread, in whole packed pieces.
+  const int64_t wanted = divide_up((getenv("WT") ? atoi(getenv("WT")) : 4) * at::get_num_threads(), cut.groups);
+  cut.row_tasks = std::max(cut.row_tasks, std::min(wanted, divide_up(p.m, kPackedRows)));
+  cut.task_rows = divide_up(divide_up(p.m, cut.row_tasks), kTileRows) * kTileRows;
+  cut.row_tasks = divide_up(p.m, cut.task_rows);
+  return cut;
+}
+
+/// One task: rows [row_begin, row_end) of C, columns [column_begin, column_end).
+class Task {
+ public:
+  Task(const GemmProblem& problem, const Cut& cut, const GemmKernel& kernel, int64_t number)
+      : p_(problem), cut_(cut), kernel_(kernel), element_(problem.bf16 ? 2 : 4) {
+    row_begin_ = number / cut.groups * cut.task_rows;
+    row_end_ = std::min(p_.m, row_begin_ + cut.task_rows);
+    column_begin_ = number % cut.groups * cut.group_columns;
+    column_end_ = std::min(p_.n, column_begin_ + cut.group_columns);
+  }
+
+  void run() {
+    panels_ = divide_up(column_end_ - column_begin_, kPanelColumns);
+    packed_b_ = thread_buffers.b.get<uint32_t>(panels_ * kPanelColumns * cut_.block_units);
+    // Sums that rest between blocks lie in C itself where it is fp32.
+    if (p_.c_bf16 && cut_.blocks > 1)
+      resting_ = thread_buffers.sums.get<float>((row_end_ - row_begin_) * panels_ * kPanelColumns);
+    for (int64_t block = 0; block < cut_.blocks; ++block) run_block(block);
+  }
+
+ private:
+  const char* at(const GemmOperand& operand, int64_t row, int64_t column) const {
+    const int64_t place = operand.transposed ? column * operand.stride + row : row * operand.stride + column;
+    return static_cast<const char*>(operand.data) + place * element_;
+  }
+
+  void run_block(int64_t block) {
+    first_unit_ = block * cut_.block_units;
+    const int64_t k = first_unit_ * cut_.per_unit;
+    k_left_ = std::min(p_.k - k, cut_.block_units * cut_.per_unit);
+    units_ = divide_up(k_left_, cut_.per_unit);
+    const auto pack = p_.b.transposed ? kernel_.pack_b_transposed : kernel_.pack_b;
+    for (int64_t panel = 0; panel < panels_; ++panel) {
+      const int64_t column = column_begin_ + panel * kPanelColumns;
+      const int columns = static_cast<int>(std::min<int64_t>(kPanelColumns, p_.n - column));
+      pack(at(p_.b, k, column), p_.b.stride * element_, k_left_, columns, packed_b_ + panel * kPanelColumns * units_,
+           units_);
+    }
+    const bool must_pack = p_.a.transposed || k_left_ % cut_.per_unit != 0;
+    if (!must_pack) {
+      const int64_t stride = p_.a.stride * element_;
+      multiply_rows(at(p_.a, row_begin_, k), {kTileRows * stride, stride, 4}, {block, row_begin_, row_end_});
+      return;
+    }
+    for (int64_t row = row_begin_; row < row_end_; row += kPackedRows) {
+      const int64_t end = std::min(row_end_, row + kPackedRows);
+      uint32_t* packed = thread_buffers.a.get<uint32_t>(kPackedRows * cut_.block_units);
+      p_.a.transposed ? pack_transposed(k, row, end, packed) : pack_rows(k, row, end, packed);
+      multiply_rows(reinterpret_cast<const char*>(packed), {4 * kTileRows * units_, 4, 4 * kTileRows},
+                    {block, row, end});
+    }
+  }
+
+  void pack_transposed(int64_t k, int64_t row, int64_t end, uint32_t* packed) {
+    float sums[kPackedRows] = {};
+    const bool wants_sums = p_.row_sums != nullptr && column_begin_ == 0;
+    kernel_.pack_a_transposed(at(p_.a, row, k), p_.a.stride * element_, k_left_, end - row, packed, units_,
+                              wants_sums ? sums : nullptr);
+    if (!wants_sums) return;
+    const bool set = k == 0 && !p_.add;
+    for (int64_t i = row; i < end; ++i) p_.row_sums[i] = (set ? 0.0f : p_.row_sums[i]) + sums[i - row];
+  }
+
+  /// A as it is, for the one case that cannot be read in place: half a unit at the end of a row.
+  void pack_rows(int64_t k, int64_t row, int64_t end, uint32_t* packed) {
+    for (int64_t i = row; i < end; ++i) {
+      const char* from = at(p_.a, i, k);
+      for (int64_t u = 0; u < units_; ++u) {
+        uint32_t unit = 0;
+        std::memcpy(&unit, from + 4 * u, std::min<int64_t>(4, k_left_ * element_ - 4 * u));
+        packed[((i - row) / kTileRows * units_ + u) * kTileRows + (i - row) % kTileRows] = unit;
+      }
+    }
+  }
+
+  struct Rows {
+    int64_t block, begin, end;
+  };
+  struct Strides {  // of A, bytes: between strips of tile rows, rows, units
+    int64_t strip, row, unit;
+  };
+
+  /// Strips of tile rows, each against all packed panels.
+  void multiply_rows(const char* a, const Strides& strides, const Rows& rows) {
+    for (int64_t row = rows.begin; row < rows.end; row += kTileRows) {
+      GemmTile tile{};
+      tile.a = a + (row - rows.begin) / kTileRows * strides.strip;
+      tile.a_row = strides.row;
+      tile.a_unit = strides.unit;
+      tile.units = units_;
+      tile.rows = static_cast<int>(std::min<int64_t>(kTileRows, rows.end - row));
+      for (int64_t panel = 0; panel < panels_; ++panel) {
+        tile.b = packed_b_ + panel * kPanelColumns * units_;
+        multiply_tile(tile, rows.block, row, column_begin_ + panel * kPanelColumns);
+      }
+    }
+  }
+
+  void multiply_tile(GemmTile& tile, int64_t block, int64_t row, int64_t column) {
+    const bool first = block == 0, last = block + 1 == cut_.blocks;
+    tile.columns = static_cast<int>(std::min<int64_t>(kPanelColumns, p_.n - column));
+    float* rest = nullptr;  // where this tile's sums rest between blocks
+    int64_t rest_row = p_.c_stride;
+    if (resting_ != nullptr) {
+      rest_row = panels_ * kPanelColumns;
+      rest = resting_ + (row - row_begin_) * rest_row + (column - column_begin_);
+    } else if (!p_.c_bf16) {
+      rest = static_cast<float*>(p_.c) + row * p_.c_stride + column;
+    }
+    tile.before = first && !p_.add ? nullptr : rest;
+    tile.before_row = rest_row;
+    tile.bias = last && p_.bias != nullptr ? static_cast<const char*>(p_.bias) + column * element_ : nullptr;
+    const bool narrow = last && p_.c_bf16;
+    tile.sums = narrow ? nullptr : rest;
+    tile.c = narrow ? static_cast<char*>(p_.c) + 2 * (row * p_.c_stride + column) : nullptr;
+    tile.c_row = narrow ? p_.c_stride : rest_row;
+    kernel_.tile(tile);
+  }
+
+  const GemmProblem& p_;
+  const Cut& cut_;
+  const GemmKernel& kernel_;
+  const int64_t element_;
+  int64_t row_begin_, row_end_, column_begin_, column_end_;
+  int64_t panels_ = 0, first_unit_ = 0, k_left_ = 0, units_ = 0;  // of the block at hand
+  uint32_t* packed_b_ = nullptr;
+  float* resting_ = nullptr;
+};
+
+}  // namespace
+
+bool has_gemm(bool bf16) {
+  return (bf16 ? bf16_kernel() : fp32_kernel()) != nullptr;
+}
+
+void gemm(const GemmProblem& problem) {
+  const GemmKernel& kernel = *(problem.bf16 ? bf16_kernel() : fp32_kernel());
+  const Cut cut = make_cut(problem);
+  std::atomic<int64_t> next{0};
+  const int64_t tasks = cut.groups * cut.row_tasks;
+  // Whoever is free takes the next task; what a task computes does not depend on who does.
+  at::parallel_for(0, std::min<int64_t>(tasks, at::get_num_threads()), 1, [&](int64_t, int64_t) {
+    for (int64_t task; (task = next.fetch_add(1)) < tasks;) Task(problem, cut, kernel, task).run();
+  });
+}
+
+}  // namespace skipattn::model::cpu
