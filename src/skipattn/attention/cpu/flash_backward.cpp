@@ -165,12 +165,8 @@ class BackwardCall {
     const int64_t sums = int64_t{keys} * g.lane_words;
     std::fill_n(scratch.grad_key.floats(), sums, 0.0f);
     std::fill_n(scratch.grad_value.floats(), sums, 0.0f);
-    for (int64_t group = 0; group < p_.group; ++group)
-      for (int64_t block = 0; block < p_.blocks; ++block) {
-        const VisibleKeys& visible = p_.visible_keys(b, block);
-        if (visible.begin < first_key + keys && visible.end > first_key)
-          run_tile(c, group, block, {b, kv_head, first_key, keys}, scratch, query_turns);
-      }
+    const ChunkPlace place{b, kv_head, first_key, keys};
+    for (int64_t group = 0; group < p_.group; ++group) run_queries(c, group, place, scratch, query_turns);
     const PairContributions& sides = contributions_[kv_head][c.pair];
     add_source_gradient(sides.key, b, c.chunk, keys, scratch.grad_key.floats(), p_.scale);
     add_source_gradient(sides.value, b, c.chunk, keys, scratch.grad_value.floats(), 1.0f);
@@ -181,12 +177,37 @@ class BackwardCall {
     int keys = 0;
   };
 
-  void run_tile(const Chunk& c, int64_t group, int64_t block, const ChunkPlace& place, WorkerScratch& scratch,
-                Turns& query_turns) {
+  /// All blocks of queries of one query head, kTileSlots at a time.
+  void run_queries(const Chunk& c, int64_t group, const ChunkPlace& place, WorkerScratch& scratch, Turns& query_turns) {
+    const KeyGradients sums{static_cast<int>(place.first_key), scratch.grad_key.floats(), scratch.grad_value.floats()};
+    BackwardTile tiles[kTileSlots];
+    int64_t tile_blocks[kTileSlots];
+    int count = 0;
+    const auto finish = [&] {
+      p_.kernels.grad_keys(tiles, count, sums);
+      for (int i = 0; i < count; ++i) {
+        const int64_t head = place.kv_head * p_.group + group;
+        add_query_gradient(c, {place.batch, head, group, tile_blocks[i]}, tiles[i], query_turns);
+      }
+      count = 0;
+    };
+    for (int64_t block = 0; block < p_.blocks; ++block) {
+      const VisibleKeys& visible = p_.visible_keys(place.batch, block);
+      if (visible.begin >= place.first_key + place.keys || visible.end <= place.first_key) continue;
+      tiles[count] = make_tile(c, group, block, place, scratch);
+      tiles[count].slot = count;
+      tile_blocks[count] = block;
+      p_.kernels.weigh(tiles[count]);
+      if (++count == kTileSlots) finish();
+    }
+    if (count > 0) finish();
+  }
+
+  BackwardTile make_tile(const Chunk& c, int64_t group, int64_t block, const ChunkPlace& place,
+                         WorkerScratch& scratch) const {
     const Geometry& g = p_.geometry;
     const VisibleKeys& visible = p_.visible_keys(place.batch, block);
     const PreparedHead from = prepared(c.unit, group);
-    const int64_t head = place.kv_head * p_.group + group;
     const Pair& pair = p_.problem.pairs[place.kv_head][c.pair];
     // Only the keys of the chunk that some query sees.
     const int64_t begin = std::max<int64_t>(place.first_key, visible.begin);
@@ -206,14 +227,11 @@ class BackwardCall {
     tile.scale = p_.scale;
     tile.dropout = p_.dropout;
     if (p_.dropout.threshold != 0) {
-      p_.hash_rows(place.batch, head, block, c.pair, scratch.hashes);
+      p_.hash_rows(place.batch, place.kv_head * p_.group + group, block, c.pair, scratch.hashes);
       tile.row_hashes = scratch.hashes;
     }
-    tile.grad_key = scratch.grad_key.floats() + (begin - place.first_key) * g.lane_words;
-    tile.grad_value = scratch.grad_value.floats() + (begin - place.first_key) * g.lane_words;
     tile.scratch = scratch.tile.floats();
-    p_.kernels.backward(tile);
-    add_query_gradient(c, {place.batch, head, group, block}, tile, query_turns);
+    return tile;
   }
 
   struct QueryPlace {

@@ -1,6 +1,7 @@
 #include "skipattn/attention/cpu/flash_problem.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "skipattn/attention/cpu/workers.h"
 
@@ -17,9 +18,11 @@ VisibleKeys make_visible(const FlashProblem& p, int64_t block, const int32_t* fi
   const int64_t begin = block * kQueryBlock, count = p.block_queries(block), offset = p.keys - p.queries;
   int64_t first = p.keys, last = -1, full_begin = 0, full_end = p.keys;
   for (int64_t i = 0; i < kQueryBlock; ++i) {
-    v.first[i] = 0;
-    v.last[i] = -1;
-    if (i >= count) continue;
+    if (i >= count) {  // padding
+      v.first[i] = std::numeric_limits<int32_t>::max();
+      v.last[i] = v.last[count - 1];
+      continue;
+    }
     v.first[i] = first_key ? std::max<int32_t>(0, first_key[begin + i]) : 0;
     v.last[i] = static_cast<int32_t>(p.problem.options.causal ? begin + i + offset : p.keys - 1);
     full_begin = std::max<int64_t>(full_begin, v.first[i]);
@@ -186,8 +189,8 @@ void CallPanels::want_for_backward(PackJobs& jobs) {
 }
 
 const uint32_t* CallPanels::rows(int64_t tensor, int64_t batch, int64_t head) const {
-  return panels(tensor).rows() + (batch * problem_.problem.sources[tensor].size(1) + head) *
-                                     rows_panel_words(problem_.geometry, problem_.keys);
+  return panels(tensor).rows() +
+         (batch * problem_.problem.sources[tensor].size(1) + head) * rows_panel_words(problem_.geometry, problem_.keys);
 }
 
 const uint32_t* CallPanels::pairs(int64_t tensor, int64_t batch, int64_t head) const {

@@ -59,33 +59,45 @@ struct Forward {
   explicit Forward(const ForwardBlock& b)
       : block(b), scratch(b.scratch, b.geometry), factor(A::set(b.scale * kLog2E)) {}
 
-  /// Weights of the bite for V vectors of queries from query q on; values of keys [0, gathered) are in the sums already.
+  /// Weights of the bite and what they make of the values, for V vectors of queries from query q on.
   template <int V>
-  int weigh(const Bite& bite, int q) const {
-    const int64_t words = block.geometry.row_words;
-    const Broadcast<true> keys{bite.panels->key_rows + bite.first * words, words};
-    int gathered = 0;
+  void run_bite(const Bite& bite, int q) const {
+    const int half_from = bite.masked ? half_begin<A>(*block.visible, bite.first, bite.keys) : bite.keys;
+    int gathered = 0;  // keys whose values are in the sums already
     for_row_tiles<A>(bite.keys, [&]<int R>(int m) {
-      Vec scores[R][V] = {};
-      product_tile<A, R, V>(keys.from_row(m), Lanes{block.query_lanes + q, kQueryBlock}, words, scores);
-      if (bite.masked) mask<R, V>(scores, bite.first + m, q);
-      Vec highest[V];
-      bool raise = false;
-#pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) {
-        highest[v] = scores[0][v];
-#pragma GCC unroll 8
-        for (int r = 1; r < R; ++r) highest[v] = A::max(highest[v], scores[r][v]);
-        raise |= A::any_above(highest[v], A::load(scratch.limit + q + v * A::kLanes));
-      }
-      if (__builtin_expect(raise, 0)) {
-        gather<V>(bite, q, gathered, m);
+      const auto flush = [&] {
+        gather<V>(bite, q, gathered, half_from, m);
         gathered = m;
-        for (int v = 0; v < V; ++v) raise_reference(highest[v], q + v * A::kLanes);
-      }
-      store_weights<R, V>(scores, bite, m, q);
+      };
+      if constexpr (V > 1)
+        if (m >= half_from) return weigh<R, V / 2>(bite, m, q + V / 2 * A::kLanes, flush);
+      weigh<R, V>(bite, m, q, flush);
     });
-    return gathered;
+    gather<V>(bite, q, gathered, half_from, bite.keys);
+  }
+
+  /// R rows of keys from row m of the bite on become weights. `flush` is called before the reference is raised.
+  template <int R, int V, class Flush>
+  void weigh(const Bite& bite, int m, int q, const Flush& flush) const {
+    const int64_t words = block.geometry.row_words;
+    Vec scores[R][V] = {};
+    product_tile<A, R, V>(Broadcast<true>{bite.panels->key_rows + (bite.first + m) * words, words},
+                          Lanes{block.query_lanes + q, kQueryBlock}, words, scores);
+    if (bite.masked) mask<R, V>(scores, bite.first + m, q);
+    Vec highest[V];
+    bool raise = false;
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      highest[v] = scores[0][v];
+#pragma GCC unroll 8
+      for (int r = 1; r < R; ++r) highest[v] = A::max(highest[v], scores[r][v]);
+      raise |= A::any_above(highest[v], A::load(scratch.limit + q + v * A::kLanes));
+    }
+    if (__builtin_expect(raise, 0)) {
+      flush();
+      for (int v = 0; v < V; ++v) raise_reference(highest[v], q + v * A::kLanes);
+    }
+    store_weights<R, V>(scores, bite, m, q);
   }
 
   /// Scores that their query may not see become minus infinity.
@@ -154,9 +166,16 @@ struct Forward {
                              weights[r], 0.0f);
   }
 
-  /// sums[width][64] += value pairs, transposed, * weights of keys [begin, end) (begin even), V vectors from query q on.
+  /// sums[width][64] += value pairs, transposed, * weights of keys [begin, end) (begin even), V vectors from query q on;
+  /// keys from half_from on for the second half of them only.
   template <int V>
-  void gather(const Bite& bite, int q, int begin, int end) const {
+  void gather(const Bite& bite, int q, int begin, int half_from, int end) const {
+    gather_all<V>(bite, q, begin, end < half_from ? end : half_from);
+    if constexpr (V > 1) gather_all<V / 2>(bite, q + V / 2 * A::kLanes, begin > half_from ? begin : half_from, end);
+  }
+
+  template <int V>
+  void gather_all(const Bite& bite, int q, int begin, int end) const {
     if (begin >= end) return;
     const int64_t stride = block.geometry.lane_words, first = begin / A::kPair;
     add_product<A, false>(Broadcast<false>{bite.panels->value_pairs + (bite.first / A::kPair + first) * stride, stride},
@@ -176,27 +195,21 @@ struct Forward {
       for (Bite bite{block.pairs + pair, pair, visible.begin}; bite.first < visible.end; bite.first += kForwardKeys) {
         bite.keys = visible.end - bite.first < kForwardKeys ? visible.end - bite.first : kForwardKeys;
         bite.masked = bite.first < visible.full_begin || bite.first + bite.keys > visible.full_end;
-        for_vector_tiles<A>(kVectors, [&]<int V>(int v0) {
-          const int q = v0 * A::kLanes, gathered = weigh<V>(bite, q);
-          gather<V>(bite, q, gathered, bite.keys);
-        });
+        for_vector_tiles<A>(kVectors, [&]<int V>(int v0) { run_bite<V>(bite, v0 * A::kLanes); });
       }
     finish();
   }
 
   void finish() const {
+    alignas(64) float logsumexp[kQueryBlock];
     for (int q = 0; q < kQueryBlock; q += A::kLanes) {
-      const Vec total = A::load(scratch.total + q);
-      const Vec inverse = A::div(A::set(block.dropout.keep_scale), A::replace_not_positive(total, A::set(1.0f)));
-      for (int i = 0; i < block.geometry.width; ++i) {
-        float* row = scratch.sums + i * kQueryBlock + q;
-        A::store(row, A::mul(A::load(row), inverse));
-      }
+      const Vec total = A::load(scratch.total + q), sum = A::replace_not_positive(total, A::set(1.0f));
+      // Where no key was seen the reference is minus infinity, and so is the logarithm of the sum.
+      A::store(logsumexp + q, A::mul(A::add(A::load(scratch.reference + q), log2_lanes<A>(sum)), A::set(0.69314718f)));
+      A::store(scratch.shift + q, A::div(A::set(block.dropout.keep_scale), sum));
     }
-    write_lanes<A>(block.geometry, scratch.sums, 1.0f, block.queries, block.output, block.output_type);
-    for (int q = 0; q < block.queries; ++q)
-      block.logsumexp[q] =
-          scratch.total[q] == 0 ? kNone : (scratch.reference[q] + __builtin_log2f(scratch.total[q])) * 0.69314718f;
+    write_lanes<A>(block.geometry, scratch.sums, scratch.shift, block.queries, block.output, block.output_type);
+    std::memcpy(block.logsumexp, logsumexp, sizeof(float) * block.queries);
   }
 };
 

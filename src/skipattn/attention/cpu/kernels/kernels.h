@@ -53,7 +53,8 @@ struct KeyValuePanels {
   const uint32_t* value_pairs = nullptr;  ///< [S / pair][lane_words]; forward only
 };
 
-/// Which keys 64 queries see: query i sees keys first[i] .. last[i] (none when last < first). Padded queries: none.
+/// Which keys 64 queries see: query i sees keys first[i] .. last[i] (none when last < first); last never falls from one
+/// query to the next. Padding after the last query sees none: first is the largest number.
 struct VisibleKeys {
   alignas(64) int32_t first[kQueryBlock];
   alignas(64) int32_t last[kQueryBlock];
@@ -89,19 +90,29 @@ struct QueryPanels {
   const float* delta = nullptr;       ///< [64] sum over d of grad_output * output
 };
 
+/// Blocks of queries that one call of grad_keys() takes: sums of gradients are read and written half as often.
+inline constexpr int kTileSlots = 2;
+
+/// One block of queries against some keys of a chunk.
 struct BackwardTile {
   Geometry geometry;
-  KeyValuePanels panels;  ///< of the chunk's first key on
-  int first_key = 0;      ///< index of the chunk's first key
-  int keys = 0;           ///< of the chunk, 1..kKeyBlock
+  KeyValuePanels panels;  ///< of the tile's first key on
+  int first_key = 0;      ///< even
+  int keys = 0;           ///< 1..kKeyBlock
+  int slot = 0;           ///< part of the scratch that keeps its weights, 0..kTileSlots - 1
   QueryPanels queries;
   const VisibleKeys* visible = nullptr;
   float scale = 1;
   Dropout dropout;
   const uint32_t* row_hashes = nullptr;  ///< [64], with dropout
-  float* grad_key = nullptr;             ///< [keys][lane_words], added to (not yet times scale)
-  float* grad_value = nullptr;           ///< [keys][lane_words], added to
   float* scratch = nullptr;              ///< backward_scratch_floats()
+};
+
+/// Sums for a chunk's keys, not yet times scale: [kKeyBlock][lane_words].
+struct KeyGradients {
+  int first_key = 0;
+  float* key = nullptr;
+  float* value = nullptr;
 };
 
 /// Rows to write from fp32 sums: total = sums * scale (+ what `sum` holds when `add`), to `sum` and (or) rounded to out.
@@ -129,9 +140,10 @@ struct KernelTable {
   void (*forward)(const ForwardBlock&) = nullptr;
 
   int64_t (*backward_scratch_floats)(const Geometry&) = nullptr;
-  /// Scores, weights and their gradients of one tile; adds to grad_key and grad_value, leaves what grad_query() reads in
-  /// the scratch.
-  void (*backward)(const BackwardTile&) = nullptr;
+  /// Weights and gradients of scores of one tile, into its slot of the scratch, for the two functions below.
+  void (*weigh)(const BackwardTile&) = nullptr;
+  /// Adds the parts of 1..kTileSlots tiles of one chunk.
+  void (*grad_keys)(const BackwardTile* tiles, int count, const KeyGradients&) = nullptr;
   /// grad_query [width][64] = or += the tile's part (not yet times scale).
   void (*grad_query)(const BackwardTile&, bool add, float* grad_query) = nullptr;
   /// Row sums of a * b: delta[count].

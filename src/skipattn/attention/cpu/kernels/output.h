@@ -7,28 +7,40 @@ namespace skipattn::attention::cpu {
 namespace {
 
 template <class A, typename T>
-void write_lanes_as(int width, const float* sums, float scale, int rows, T* out, int64_t stride) {
+void write_lanes_as(int width, const float* sums, const float* scales, int rows, T* out, int64_t stride) {
   constexpr int n = A::kLanes;
-  for (int i = 0; i < width; i += n)
-    for (int q = 0; q < rows; q += n) {
+  for (int q = 0; q < rows; q += n) {
+    const auto scale = A::load(scales + q);
+    for (int i = 0; i < width; i += n) {
       typename A::Vec tile[n];
 #pragma GCC unroll 16
       for (int r = 0; r < n; ++r)
-        tile[r] = i + r < width ? A::mul(A::load(sums + (i + r) * kQueryBlock + q), A::set(scale)) : A::zero();
+        tile[r] = i + r < width ? A::mul(A::load(sums + (i + r) * kQueryBlock + q), scale) : A::zero();
       A::transpose(tile);
 #pragma GCC unroll 16
       for (int r = 0; r < n; ++r)
         if (q + r < rows) A::store_elements(out + (q + r) * stride + i, tile[r], width - i < n ? width - i : n);
     }
+  }
 }
 
-/// sums [width][64] * scale, transposed, as rows.
+/// sums [width][64] * scales [64], transposed, as rows.
 template <class A>
-void write_lanes(const Geometry& g, const float* sums, float scale, int rows, MutableRowsView out, Element type) {
+void write_lanes(const Geometry& g, const float* sums, const float* scales, int rows, MutableRowsView out,
+                 Element type) {
   if (type == Element::kFloat)
-    write_lanes_as<A>(g.width, sums, scale, rows, static_cast<float*>(out.data), out.stride);
+    write_lanes_as<A>(g.width, sums, scales, rows, static_cast<float*>(out.data), out.stride);
   else
-    write_lanes_as<A>(g.width, sums, scale, rows, static_cast<uint16_t*>(out.data), out.stride);
+    write_lanes_as<A>(g.width, sums, scales, rows, static_cast<uint16_t*>(out.data), out.stride);
+}
+
+/// The same with one scale.
+template <class A>
+void write_scaled_lanes(const Geometry& g, const float* sums, float scale, int rows, MutableRowsView out,
+                        Element type) {
+  float scales[kQueryBlock];
+  for (float& s : scales) s = scale;
+  write_lanes<A>(g, sums, scales, rows, out, type);
 }
 
 /// GradientRows, see there.

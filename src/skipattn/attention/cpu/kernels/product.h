@@ -65,6 +65,16 @@ inline __attribute__((always_inline)) void for_row_tiles(int rows, const Body& b
   }
 }
 
+/// Below a causal diagonal the first half of a block's queries sees nothing: the first row, a multiple of the tile's, from
+/// which keys first_key + row are seen by the second half alone. `rows` when there is none.
+template <class A>
+inline int half_begin(const VisibleKeys& visible, int first_key, int rows) {
+  if constexpr (A::kTileVectors * A::kLanes != kQueryBlock) return rows;
+  const int unseen = visible.last[kQueryBlock / 2 - 1] + 1 - first_key;
+  if (unseen >= rows) return rows;
+  return unseen <= 0 ? 0 : (unseen + A::kTileRows - 1) / A::kTileRows * A::kTileRows;
+}
+
 /// Calls body.template operator()<V>(first vector) for column tiles of at most A::kTileVectors vectors, as even as can
 /// be.
 template <class A, class Body>

@@ -58,6 +58,14 @@ struct Avx2Float {
     return _mm256_blendv_ps(_mm256_andnot_ps(too_small, scaled), x, nan);
   }
 
+  /// floor(log2(x)) of a normal x > 0, and x divided by that power of 2.
+  static Vec exponent(Vec x) {
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(x), 23), _mm256_set1_epi32(127)));
+  }
+  static Vec mantissa(Vec x) {
+    return _mm256_or_ps(_mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x007fffff))), set(1.0f));
+  }
+
   static Mask sees(int32_t key, const int32_t* first, const int32_t* last) {
     const Ints k = _mm256_set1_epi32(key);
     const Ints hidden =

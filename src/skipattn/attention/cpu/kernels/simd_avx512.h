@@ -46,6 +46,10 @@ struct Avx512 {
   static Vec fraction(Vec x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
   /// a * 2^floor(x), 0 for minus infinity.
   static Vec scale_by_power(Vec a, Vec x) { return _mm512_scalef_ps(a, x); }
+  /// floor(log2(x)) of x > 0, and x divided by that power of 2.
+  static Vec exponent(Vec x) { return _mm512_getexp_ps(x); }
+  static Vec mantissa(Vec x) { return _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }
+
   /// Lanes whose key range [first, last] holds `key`.
   static Mask sees(int32_t key, const int32_t* first, const int32_t* last) {
     const Ints k = _mm512_set1_epi32(key);

@@ -19,10 +19,11 @@ KernelTable make_table(const char* name) {
   table.forward_scratch_floats = [](const Geometry& g) { return ForwardScratch::floats(g); };
   table.forward = [](const ForwardBlock& block) { Forward<A>(block).run(); };
   table.backward_scratch_floats = [](const Geometry&) { return BackwardScratch::floats(A::kPair); };
-  table.backward = [](const BackwardTile& tile) { Backward<A>(tile).run(); };
+  table.weigh = [](const BackwardTile& tile) { Backward<A>(tile).run(); };
+  table.grad_keys = add_key_gradients<A>;
   table.grad_query = [](const BackwardTile& tile, bool add, float* sums) { Backward<A>(tile).grad_query(add, sums); };
   table.row_dots = row_dots<A>;
-  table.write_lanes = write_lanes<A>;
+  table.write_lanes = write_scaled_lanes<A>;
   table.write_rows = write_rows<A>;
   return table;
 }
