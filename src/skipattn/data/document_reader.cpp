@@ -189,7 +189,7 @@ bool DocumentReader::next_text(DocumentPiece& piece) {
     const std::string_view held = std::string_view(pending_).substr(begin_);
     cut = held.size();
     if (!more) break;
-    cut = tokenizer::safe_cut(held, wanted);
+    cut = options_.safe_cut ? options_.safe_cut(held, wanted) : tokenizer::safe_cut(held, wanted);
     // The last bytes held may be the beginning of a character.
     if (cut + 4 <= held.size()) break;
     if (wanted >= options_.max_piece_bytes) {

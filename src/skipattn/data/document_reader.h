@@ -11,12 +11,13 @@
 //   DocumentReader reader({"books/", "more.jsonl.xz"});
 //   for (DocumentPiece piece; reader.next(piece);) …
 //
-// A long text comes in pieces of some megabytes, cut where tokenization is not changed by it
-// (safe_cut() of the tokenizer); a JSONL line is held whole.
+// A long text comes in pieces of some megabytes, cut where tokenization is not changed by it (safe_cut() of the
+// tokenizer); a JSONL line is held whole.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,6 +33,9 @@ struct DocumentReaderOptions {
   uint64_t piece_bytes = 4 << 20;               ///< a text longer than this comes in pieces of about this size
   uint64_t max_piece_bytes = 64 << 20;          ///< cut at any character when no harmless place comes before this
   uint64_t max_line_bytes = uint64_t{1} << 30;  ///< the longest JSONL line that is held
+  /// The first harmless place to cut a text at or after a position, its size when there is none (Tokenizer::safe_cut());
+  /// empty: GPT-2's (tokenizer/pretokens.h).
+  std::function<std::size_t(std::string_view text, std::size_t position)> safe_cut = {};
 };
 
 /// A document, or a part of a long one.

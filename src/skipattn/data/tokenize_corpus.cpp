@@ -72,9 +72,9 @@ class SplitWriter {
 };
 
 std::vector<std::vector<uint32_t>> encode(const tokenizer::Tokenizer& tokenizer, const PieceBatch& batch, int threads) {
-  std::vector<std::string_view> texts;
-  for (const PlacedPiece& placed : batch) texts.push_back(placed.piece.text);
-  return tokenizer::encode_batch(tokenizer, texts, threads);
+  std::vector<tokenizer::TextPart> parts;
+  for (const PlacedPiece& placed : batch) parts.push_back({placed.piece.text, placed.piece.begins});
+  return tokenizer::encode_parts(tokenizer, parts, threads);
 }
 
 }  // namespace
@@ -94,7 +94,10 @@ TokenizeResult tokenize_corpus(const TokenizeOptions& options, const tokenizer::
                                const ProgressSink& progress) {
   if (!(options.val_fraction >= 0 && options.val_fraction < 1))
     throw InputError("the share of documents held out must be from 0 to below 1, it is {}", options.val_fraction);
-  DocumentReader reader(options.inputs, options.reading);
+  DocumentReaderOptions reading = options.reading;
+  if (!reading.safe_cut)
+    reading.safe_cut = [&](std::string_view text, size_t position) { return tokenizer.safe_cut(text, position); };
+  DocumentReader reader(options.inputs, reading);
   HoldOut hold_out(options.inputs, options.seed, options.val_fraction);
   TokenMeaning meaning{tokenizer.vocab_size(), tokenizer.hash(), std::nullopt};
   if (tokenizer.end_of_text()) meaning.end_of_text = *tokenizer.end_of_text();

@@ -36,6 +36,18 @@ tokenizer::Tokenizer small_tokenizer(bool with_end = true) {
   return tokenizer::Tokenizer(vocabulary);
 }
 
+// As Llama's: a space before each document, a token for it and for "e", bytes for the rest, "th" again.
+tokenizer::Tokenizer tokenizer_with_prefix() {
+  tokenizer::Vocabulary vocabulary = small_tokenizer().vocabulary();
+  vocabulary.scheme.symbols = tokenizer::SymbolKind::kCharacters;
+  vocabulary.scheme.prefix = tokenizer::PrefixSpace::kAlways;
+  vocabulary.scheme.drop_prefix = tokenizer::DropPrefix::kOneSpace;
+  vocabulary.scheme.cut = tokenizer::CutRule::kWord;
+  vocabulary.characters = {{' ', 258}, {'e', 259}};
+  vocabulary.tokens.insert(vocabulary.tokens.end(), {" ", "e"});
+  return tokenizer::Tokenizer(vocabulary);
+}
+
 std::vector<std::string> texts_of(const std::filesystem::path& path, const tokenizer::Tokenizer& tokenizer) {
   const TokenFiles files({path.string()}, {.end_of_text = {}, .verify_checksums = true});
   std::vector<std::string> texts;
@@ -96,9 +108,8 @@ TEST(TokenizeCorpus, EveryDocumentIsThereInOrder) {
   }
 }
 
-TEST(TokenizeCorpus, ThreadsBatchesAndPiecesChangeNothing) {
+void expect_the_same_in_pieces(const tokenizer::Tokenizer& tokenizer) {
   const io::TestFolder folder;
-  const auto tokenizer = small_tokenizer();
   std::string text;
   for (int i = 0; i < 20000; ++i) text += "the other line " + std::to_string(i) + "\n";
   folder.write("corpus/long.txt", text);
@@ -115,6 +126,11 @@ TEST(TokenizeCorpus, ThreadsBatchesAndPiecesChangeNothing) {
     }
   EXPECT_EQ(results.size(), 1u);
   EXPECT_THAT(texts_of(folder / "a.bin", tokenizer), ElementsAre(text, "then"));
+}
+
+TEST(TokenizeCorpus, ThreadsBatchesAndPiecesChangeNothing) {
+  expect_the_same_in_pieces(small_tokenizer());
+  expect_the_same_in_pieces(tokenizer_with_prefix());
 }
 
 TEST(TokenizeCorpus, TheSplitNeverCutsADocumentAndIsStable) {
