@@ -80,7 +80,8 @@ void run(const Options& options) {
   const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
   validate(tokenizer, documents, options.ids);
 
-  measure("split", 1, bytes, options.repeats, [&] { return split_all(tokenizer, documents); });
+  if (!tokenizer.vocabulary().scheme.steps.empty())
+    measure("split", 1, bytes, options.repeats, [&] { return split_all(tokenizer, documents); });
   measure("encode, nothing cached", 1, bytes, options.repeats, [&] {
     const Tokenizer fresh(tokenizer.vocabulary());  // includes building its tables
     std::size_t tokens = 0;

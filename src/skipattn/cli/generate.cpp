@@ -95,7 +95,7 @@ Prompt read_prompt(const GenerateArguments& arguments, const model::ModelConfig&
         "name a folder with --tokenizer, or give --prompt-ids 1,2,3",
         arguments.model);
   prompt.text = arguments.prompt_file.empty() ? arguments.prompt : read_prompt_file(arguments.prompt_file);
-  prompt.ids = prompt.tokenizer->encode_with_special(prompt.text);
+  prompt.ids = prompt.tokenizer->encode_with_special(prompt.text, /*add_special_tokens=*/true);
   if (prompt.ids.empty() && prompt.end_of_text >= 0) prompt.ids = {static_cast<uint32_t>(prompt.end_of_text)};
   if (prompt.ids.empty())
     throw InputError("[generate] --prompt: it is empty, and the model has no end-of-text token to start from");
