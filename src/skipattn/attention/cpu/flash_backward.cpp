@@ -12,8 +12,10 @@
 namespace skipattn::attention::cpu {
 namespace {
 
-/// Packed queries and gradients of the KV heads in work at once: enough for all cores, little beside the model.
-constexpr int64_t kWaveBytes = int64_t{128} << 20;
+/// Blocks of queries that one task prepares.
+constexpr int64_t kPreparedBlocks = 8;
+/// Memory for packed queries beyond which fewer heads are in work at once than there are threads.
+constexpr int64_t kPackedBytes = int64_t{256} << 20;
 
 /// Packed queries of one query head, all blocks, and the sums of its gradient.
 struct PreparedHead {
@@ -36,6 +38,8 @@ class BackwardCall {
         grad_query_(call.grad_query),
         chunks_((p_.keys + kKeyBlock - 1) / kKeyBlock) {}
 
+  /// One list of tasks, so that nothing waits for all threads. A unit is a KV head of a batch element; what it reads is
+  /// packed just before, while the memory of units that are done is used again.
   void run() {
     make_sums();
     if (p_.keys > 0) panels_.want_for_backward(pack_jobs_);
@@ -43,13 +47,24 @@ class BackwardCall {
     lanes_words_ = int64_t{g.row_words} * kQueryBlock;
     pairs_words_ = int64_t{g.lane_words} * kQueryBlock / g.pair;
     head_floats_ = p_.blocks * (2 * lanes_words_ + 2 * pairs_words_ + (2 + int64_t{g.width}) * kQueryBlock);
+    for (const auto& list : p_.problem.pairs) most_pairs_ = std::max<int64_t>(most_pairs_, std::ssize(list));
     const int64_t units = p_.batch * p_.kv_heads;
+    // One group of units is in work while the next is prepared. A unit for each thread: then none waits for its turn.
     const int64_t unit_bytes = p_.group * head_floats_ * static_cast<int64_t>(sizeof(float));
-    const int64_t wave = std::clamp<int64_t>(kWaveBytes / std::max<int64_t>(unit_bytes, 1), 1, units);
-    prepared_ = Buffer(wave * unit_bytes);
+    const int64_t fitting = std::max<int64_t>(1, kPackedBytes / std::max<int64_t>(1, 2 * unit_bytes));
+    group_units_ = std::min<int64_t>({units, worker_count(), fitting});
+    slots_ = std::min(units, 2 * group_units_);
+    memory_ = Buffer(slots_ * unit_bytes);
     scratch_.resize(worker_count());
-    source_turns_ = std::make_unique<Turns>(p_.batch * source_heads_ * chunks_);
-    for (int64_t first = 0; first < units; first += wave) run_wave(first, std::min(wave, units - first));
+    list_tasks(units);
+    run_tasks(pack_jobs_.tasks() + std::ssize(tasks_), [&](int64_t index, int worker) {
+      if (index < pack_jobs_.tasks()) {
+        pack_jobs_.run(index);
+        packed_.finish(0);
+      } else {
+        run_task(tasks_[index - pack_jobs_.tasks()], scratch_[worker]);
+      }
+    });
   }
 
  private:
@@ -73,9 +88,9 @@ class BackwardCall {
         }
   }
 
-  /// Memory of query head `g` of the wave's unit.
+  /// Memory of query head `g` of the unit.
   PreparedHead prepared(int64_t unit, int64_t g) const {
-    float* base = prepared_.floats() + (unit * p_.group + g) * head_floats_;
+    float* base = memory_.floats() + (unit % slots_ * p_.group + g) * head_floats_;
     PreparedHead head;
     const auto take_words = [&](int64_t words) {
       auto* taken = reinterpret_cast<uint32_t*>(base);
@@ -92,28 +107,55 @@ class BackwardCall {
     return head;
   }
 
-  void run_wave(int64_t first_unit, int64_t units) {
-    // What the sources' panels lack is packed in the first wave.
-    const int64_t packing = first_unit == 0 ? pack_jobs_.tasks() : 0;
-    run_tasks(packing + units * p_.group * p_.blocks, [&](int64_t index, int) {
-      if (index < packing) return pack_jobs_.run(index);
-      const int64_t task = index - packing;
-      const int64_t block = task % p_.blocks, g = task / p_.blocks % p_.group;
-      prepare_block(first_unit, task / p_.blocks / p_.group, g, block);
-    });
-    int64_t most_pairs = 0;
-    for (const auto& list : p_.problem.pairs) most_pairs = std::max<int64_t>(most_pairs, std::ssize(list));
-    Turns query_turns(units * p_.group * p_.blocks);
-    // Chunks outermost: the largest come first, and whoever waits, waits for an earlier task.
-    run_tasks(chunks_ * units * most_pairs, [&](int64_t task, int worker) {
-      const int64_t pair = task % most_pairs, unit = task / most_pairs % units, chunk = task / most_pairs / units;
-      if (pair < std::ssize(p_.problem.pairs[(first_unit + unit) % p_.kv_heads]))
-        run_chunk({first_unit, unit, pair, chunk}, scratch_[worker], query_turns);
-    });
+  /// Either some blocks of a unit's queries to prepare, or a chunk of keys of one of its pairs.
+  struct Task {
+    int64_t unit = 0;
+    int64_t first_block = -1;  // of group * blocks; -1: a chunk
+    int64_t pair = 0, chunk = 0;
+  };
+
+  void list_tasks(int64_t units) {
+    const auto prepare_group = [&](int64_t first) {
+      for (int64_t unit = first; unit < std::min(units, first + group_units_); ++unit)
+        for (int64_t block = 0; block < p_.group * p_.blocks; block += kPreparedBlocks)
+          tasks_.push_back({.unit = unit, .first_block = block});
+    };
+    prepare_group(0);
+    if (chunks_ == 0 || most_pairs_ == 0)  // nothing to read: preparing is all there is
+      for (int64_t first = group_units_; first < units; first += group_units_) prepare_group(first);
+    for (int64_t first = 0; first < units && chunks_ > 0; first += group_units_)
+      for (int64_t chunk = 0; chunk < chunks_; ++chunk) {
+        for (int64_t unit = first; unit < std::min(units, first + group_units_); ++unit)
+          for (int64_t pair = 0; pair < std::ssize(p_.problem.pairs[unit % p_.kv_heads]); ++pair)
+            tasks_.push_back({.unit = unit, .pair = pair, .chunk = chunk});
+        // Not before the group's first chunks: the group before it, whose memory the next one takes, is done by then.
+        if (chunk == 0 && most_pairs_ > 0) prepare_group(first + group_units_);
+      }
+    source_turns_ = std::make_unique<Turns>(p_.batch * source_heads_ * chunks_);
+    query_turns_ = std::make_unique<Turns>(units * p_.group * p_.blocks);
+    prepared_ = std::make_unique<Done>(units);
+    finished_ = std::make_unique<Done>(units);
   }
 
-  void prepare_block(int64_t first_unit, int64_t unit, int64_t g, int64_t block) const {
-    const int64_t b = (first_unit + unit) / p_.kv_heads, kv_head = (first_unit + unit) % p_.kv_heads;
+  void run_task(const Task& task, WorkerScratch& scratch) {
+    const int64_t blocks = p_.group * p_.blocks;
+    if (task.first_block >= 0) {
+      // The unit that had this memory before.
+      const int64_t before = task.unit - slots_;
+      if (before >= 0) finished_->wait(before, chunks_ * std::ssize(p_.problem.pairs[before % p_.kv_heads]));
+      for (int64_t i = task.first_block; i < std::min(blocks, task.first_block + kPreparedBlocks); ++i)
+        prepare_block(task.unit, i / p_.blocks, i % p_.blocks);
+      prepared_->finish(task.unit);
+      return;
+    }
+    packed_.wait(0, pack_jobs_.tasks());
+    prepared_->wait(task.unit, (blocks + kPreparedBlocks - 1) / kPreparedBlocks);
+    run_chunk(task, scratch);
+    finished_->finish(task.unit);
+  }
+
+  void prepare_block(int64_t unit, int64_t g, int64_t block) const {
+    const int64_t b = unit / p_.kv_heads, kv_head = unit % p_.kv_heads;
     const int64_t head = kv_head * p_.group + g, first = block * kQueryBlock;
     const int count = p_.block_queries(block);
     const PreparedHead to = prepared(unit, g);
@@ -147,14 +189,9 @@ class BackwardCall {
     std::memset(panel + used, 0, (pairs_words_ - used) * sizeof(uint32_t));
   }
 
-  /// One pair of one KV head of the wave and one chunk of its keys.
-  struct Chunk {
-    int64_t first_unit = 0, unit = 0, pair = 0, chunk = 0;
-  };
-
-  void run_chunk(const Chunk& c, WorkerScratch& scratch, Turns& query_turns) {
+  void run_chunk(const Task& c, WorkerScratch& scratch) {
     const Geometry& g = p_.geometry;
-    const int64_t b = (c.first_unit + c.unit) / p_.kv_heads, kv_head = (c.first_unit + c.unit) % p_.kv_heads;
+    const int64_t b = c.unit / p_.kv_heads, kv_head = c.unit % p_.kv_heads;
     const int64_t first_key = c.chunk * kKeyBlock;
     const int keys = static_cast<int>(std::min<int64_t>(kKeyBlock, p_.keys - first_key));
     if (scratch.tile.empty()) {
@@ -166,7 +203,7 @@ class BackwardCall {
     std::fill_n(scratch.grad_key.floats(), sums, 0.0f);
     std::fill_n(scratch.grad_value.floats(), sums, 0.0f);
     const ChunkPlace place{b, kv_head, first_key, keys};
-    for (int64_t group = 0; group < p_.group; ++group) run_queries(c, group, place, scratch, query_turns);
+    for (int64_t group = 0; group < p_.group; ++group) run_queries(c, group, place, scratch);
     const PairContributions& sides = contributions_[kv_head][c.pair];
     add_source_gradient(sides.key, b, c.chunk, keys, scratch.grad_key.floats(), p_.scale);
     add_source_gradient(sides.value, b, c.chunk, keys, scratch.grad_value.floats(), 1.0f);
@@ -178,7 +215,7 @@ class BackwardCall {
   };
 
   /// All blocks of queries of one query head, kTileSlots at a time.
-  void run_queries(const Chunk& c, int64_t group, const ChunkPlace& place, WorkerScratch& scratch, Turns& query_turns) {
+  void run_queries(const Task& c, int64_t group, const ChunkPlace& place, WorkerScratch& scratch) {
     const KeyGradients sums{static_cast<int>(place.first_key), scratch.grad_key.floats(), scratch.grad_value.floats()};
     BackwardTile tiles[kTileSlots];
     int64_t tile_blocks[kTileSlots];
@@ -187,7 +224,7 @@ class BackwardCall {
       p_.kernels.grad_keys(tiles, count, sums);
       for (int i = 0; i < count; ++i) {
         const int64_t head = place.kv_head * p_.group + group;
-        add_query_gradient(c, {place.batch, head, group, tile_blocks[i]}, tiles[i], query_turns);
+        add_query_gradient(c, {place.batch, head, group, tile_blocks[i]}, tiles[i]);
       }
       count = 0;
     };
@@ -203,7 +240,7 @@ class BackwardCall {
     if (count > 0) finish();
   }
 
-  BackwardTile make_tile(const Chunk& c, int64_t group, int64_t block, const ChunkPlace& place,
+  BackwardTile make_tile(const Task& c, int64_t group, int64_t block, const ChunkPlace& place,
                          WorkerScratch& scratch) const {
     const Geometry& g = p_.geometry;
     const VisibleKeys& visible = p_.visible_keys(place.batch, block);
@@ -239,21 +276,21 @@ class BackwardCall {
   };
 
   /// Adds the tile's part when it is its turn, and writes the total when it is the last.
-  void add_query_gradient(const Chunk& c, const QueryPlace& at, const BackwardTile& tile, Turns& turns) {
+  void add_query_gradient(const Task& c, const QueryPlace& at, const BackwardTile& tile) {
     const VisibleKeys& visible = *tile.visible;
     const int64_t pairs = std::ssize(p_.problem.pairs[at.head / p_.group]);
     const int64_t first_chunk = visible.begin / kKeyBlock, last_chunk = (visible.end - 1) / kKeyBlock;
     const int turn = static_cast<int>((c.chunk - first_chunk) * pairs + c.pair);
     const int64_t place = (c.unit * p_.group + at.group) * p_.blocks + at.block;
     float* sums = prepared(c.unit, at.group).grad_query + at.block * p_.geometry.width * kQueryBlock;
-    turns.wait(place, turn);
+    query_turns_->wait(place, turn);
     p_.kernels.grad_query(tile, turn > 0, sums);
     if (c.chunk == last_chunk && c.pair == pairs - 1) {
       const int64_t first = at.block * kQueryBlock;
       p_.kernels.write_lanes(p_.geometry, sums, p_.scale, p_.block_queries(at.block),
                              grad_query_.mutable_view(at.batch, at.head, first), p_.element);
     }
-    turns.finish(place);
+    query_turns_->finish(place);
   }
 
   void add_source_gradient(const Contribution& side, int64_t b, int64_t chunk, int keys, const float* sums,
@@ -281,11 +318,17 @@ class BackwardCall {
   HeadRows query_, output_, grad_output_, grad_query_;
   int64_t chunks_;
   int64_t lanes_words_ = 0, pairs_words_ = 0, head_floats_ = 0;
+  int64_t most_pairs_ = 0;
   int64_t source_heads_ = 0;                // of all sources together
   std::vector<int64_t> first_source_head_;  // of each source among them
-  Buffer prepared_;                         // of one wave
+  int64_t group_units_ = 1;                 // units in work at once
+  int64_t slots_ = 1;                       // units in memory
+  Buffer memory_;                           // of the slots
   std::vector<WorkerScratch> scratch_;
-  std::unique_ptr<Turns> source_turns_;
+  std::vector<Task> tasks_;
+  std::unique_ptr<Turns> source_turns_, query_turns_;
+  Done packed_{1};
+  std::unique_ptr<Done> prepared_, finished_;  // [units]
 };
 
 }  // namespace

@@ -20,10 +20,11 @@ class ForwardCall {
     CallPanels call_panels(p_, panels);
     if (p_.keys > 0) collect_panels(call_panels);
     std::vector<WorkerScratch> scratch(worker_count());
-    // Last blocks first: under a causal mask they are the largest.
+    // Head by head, so that keys and values stay in the cache; a head's last blocks first, which are the largest under a
+    // causal mask.
     run_tasks(p_.batch * p_.heads * p_.blocks, [&](int64_t task, int worker) {
-      const int64_t heads = p_.batch * p_.heads;
-      run_block(task % heads / p_.heads, task % p_.heads, p_.blocks - 1 - task / heads, scratch[worker]);
+      const int64_t head = task / p_.blocks;
+      run_block(head / p_.heads, head % p_.heads, p_.blocks - 1 - task % p_.blocks, scratch[worker]);
     });
   }
 
