@@ -267,6 +267,7 @@ class BackwardCall {
       p_.hash_rows(place.batch, place.kv_head * p_.group + group, block, c.pair, scratch.hashes);
       tile.row_hashes = scratch.hashes;
     }
+    tile.grad_query = from.grad_query + block * g.width * kQueryBlock;
     tile.scratch = scratch.tile.floats();
     return tile;
   }

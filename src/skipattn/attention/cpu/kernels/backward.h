@@ -136,6 +136,7 @@ struct Backward {
   void run_as() const {
     const int half_from = kMasked ? half_begin<A>(*tile.visible, tile.first_key, tile.keys) : tile.keys;
     for_row_tiles<A>(tile.keys, [&]<int R>(int key) {
+      prefetch_part(key, R);
       if (key >= half_from) {
         constexpr int kHalf = kQueryBlock / 2;
         clear_half(key, R);
@@ -144,6 +145,22 @@ struct Backward {
       for (int q = 0; q < kQueryBlock; q += A::kTileVectors * A::kLanes)
         weigh_tile<R, A::kTileVectors, kMasked, kDrops>(key, q);
     });
+  }
+
+  /// What follows this tile: the next block's panels, which lie behind this one's, and the sums of this block's gradient.
+  void prefetch_part(int key, int count) const {
+    const int64_t lanes_bytes = int64_t{tile.geometry.row_words} * kQueryBlock * 4;
+    const int64_t pairs_bytes = int64_t{tile.geometry.lane_words} * kRowWords * 4;
+    const int64_t sums_bytes = int64_t{tile.geometry.width} * kQueryBlock * 4;
+    const auto part = [&](const void* begin, int64_t bytes) {
+      const int64_t from = bytes * key / tile.keys / 64 * 64, to = bytes * (key + count) / tile.keys;
+      prefetch(static_cast<const char*>(begin) + from, to - from);
+    };
+    part(reinterpret_cast<const char*>(tile.queries.query_lanes) + lanes_bytes, lanes_bytes);
+    part(reinterpret_cast<const char*>(tile.queries.grad_lanes) + lanes_bytes, lanes_bytes);
+    part(reinterpret_cast<const char*>(tile.queries.query_pairs) + pairs_bytes, pairs_bytes);
+    part(reinterpret_cast<const char*>(tile.queries.grad_pairs) + pairs_bytes, pairs_bytes);
+    if (tile.grad_query != nullptr) part(tile.grad_query, sums_bytes);
   }
 
   /// The first half of the queries sees none of `count` keys.

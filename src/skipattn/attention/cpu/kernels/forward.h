@@ -15,8 +15,9 @@
 namespace skipattn::attention::cpu {
 namespace {
 
-inline constexpr int kForwardKeys = 192;  // keys of a bite, even and a multiple of the tile's rows
-inline constexpr float kSlack = 40;       // base 2
+inline constexpr int kForwardKeys = 192;    // keys of a bite, even and a multiple of the tile's rows
+inline constexpr int kPrefetchedKeys = 24;  // how far ahead keys are asked for
+inline constexpr float kSlack = 40;         // base 2
 inline constexpr float kNone = -__builtin_inff();
 
 /// Scratch of one forward block, carved from floats.
@@ -80,9 +81,12 @@ struct Forward {
   template <int R, int V, class Flush>
   void weigh(const Bite& bite, int m, int q, const Flush& flush) const {
     const int64_t words = block.geometry.row_words;
+    const uint32_t* keys = bite.panels->key_rows + (bite.first + m) * words;
+    const int64_t values = int64_t{block.geometry.lane_words} * 4 / A::kPair;  // bytes of a key's values
+    prefetch(keys + kPrefetchedKeys * words, R * words * 4);
+    prefetch(reinterpret_cast<const char*>(bite.panels->value_pairs) + (bite.first + m) * values, R * values);
     Vec scores[R][V] = {};
-    product_tile<A, R, V>(Broadcast<true>{bite.panels->key_rows + (bite.first + m) * words, words},
-                          Lanes{block.query_lanes + q, kQueryBlock}, words, scores);
+    product_tile<A, R, V>(Broadcast<true>{keys, words}, Lanes{block.query_lanes + q, kQueryBlock}, words, scores);
     if (bite.masked) mask<R, V>(scores, bite.first + m, q);
     Vec highest[V];
     bool raise = false;

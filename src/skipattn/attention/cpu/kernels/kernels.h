@@ -105,6 +105,7 @@ struct BackwardTile {
   float scale = 1;
   Dropout dropout;
   const uint32_t* row_hashes = nullptr;  ///< [64], with dropout
+  const float* grad_query = nullptr;     ///< what grad_query() will add to, for prefetching only; may be null
   float* scratch = nullptr;              ///< backward_scratch_floats()
 };
 
