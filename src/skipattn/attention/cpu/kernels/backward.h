@@ -50,13 +50,13 @@ struct Backward {
   __attribute__((always_inline)) Weight weigh(Vec score, Vec grad, int key, int q) const {
     Vec w = exp2_lanes<A>(A::fms(score, A::set(tile.scale * kLog2E), A::load(tile.queries.logsumexp2 + q)));
     if constexpr (kMasked) w = A::select(A::sees(key, tile.visible->first + q, tile.visible->last + q), w, 0.0f);
-    const Vec delta = A::load(tile.queries.delta + q);
     if constexpr (kDrops) {
+      const Vec delta = A::load(tile.queries.delta + q);
       const auto kept = A::kept(tile.row_hashes + q, static_cast<uint32_t>(key), tile.dropout.threshold);
       const Vec kept_scale = A::select(kept, A::set(tile.dropout.keep_scale), 0.0f);
       return {A::mul(w, kept_scale), A::mul(w, A::sub(A::mul(grad, kept_scale), delta))};
     }
-    return {w, A::mul(w, A::sub(grad, delta))};
+    return {w, A::mul(w, grad)};
   }
 
   /// R rows of keys from `key` (of the tile) on, V vectors of queries from query q on: scores, weights, gradients.
@@ -72,7 +72,12 @@ struct Backward {
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) A::store(scratch.scores + r * kQueryBlock + v * A::kLanes, scores[r][v]);
     }
-    Vec grads[R][V] = {};
+    Vec grads[R][V];  // of the weights; without dropout the sums begin at -delta, which has to be taken away anyway
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+        grads[r][v] = kDrops ? A::zero() : A::sub(A::zero(), A::load(tile.queries.delta + q + v * A::kLanes));
     product_tile<A, R, V>(Broadcast<true>{tile.panels.value_rows + key * words, words},
                           Lanes{tile.queries.grad_lanes + q, kQueryBlock}, words, grads);
     const auto weigh_one = [&](int r, int v) __attribute__((always_inline)) {
