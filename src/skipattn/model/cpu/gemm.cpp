@@ -15,13 +15,12 @@ namespace skipattn::model::cpu {
 
 namespace {
 
-const int64_t kPackedB = (getenv("PB") ? atoi(getenv("PB")) : 400)
-                         << 10;  // bytes of B packed at once, well inside a 1 MiB second-level cache
-const int64_t kLongestBlock = (getenv("LB") ? atoi(getenv("LB")) : 1536);  // units of k in one block
-const int64_t kShortBlock =
-    (getenv("SB") ? atoi(getenv("SB")) : 128);  // units of k in a block when sums rest in memory between blocks
-constexpr int64_t kPackedRows = 192;            // rows of A packed at once; a multiple of kTileRows
-const int64_t kTaskRows = (getenv("TR") ? atoi(getenv("TR")) : 1024);  // rows of C that one task computes, at most
+constexpr int64_t kPackedB = 400 << 10;  // bytes of B packed at once, well inside a 1 MiB second-level cache
+constexpr int64_t kLongestBlock = 1536;  // units of k whose sums can stay in registers from first to last
+constexpr int64_t kShortBlock = 128;     // units of k in a block otherwise: sums rest in memory between blocks
+constexpr int64_t kPackedRows = 384;     // rows of A packed at once; a multiple of kTileRows
+constexpr int64_t kTaskRows = 1024;      // rows of C that one task computes, at most …
+constexpr int64_t kFewestRows = 96;      // … and at least, so that packing B is worth it
 
 /// Memory that a thread keeps for its packed pieces.
 class Buffer {
@@ -50,8 +49,8 @@ struct ThreadBuffers {
 };
 thread_local ThreadBuffers thread_buffers;
 
-/// How a product is cut: along k into blocks, along the columns of C into groups of panels, along its rows into tasks.
-/// Depends on the sizes alone.
+/// How a product is cut: along k into blocks, by its sizes alone, since that decides the order of the sums; along the
+/// columns of C into groups of panels and along its rows into tasks.
 struct Cut {
   int64_t per_unit;     // elements of k in a unit
   int64_t block_units;  // units of k in a block
@@ -76,12 +75,14 @@ Cut make_cut(const GemmProblem& p) {
   const int64_t panels = std::max<int64_t>(1, kPackedB / (cut.block_units * kPanelColumns * 4));
   const int64_t all_panels = divide_up(p.n, kPanelColumns);
   cut.groups = divide_up(all_panels, panels);
+  // Long tasks, since each packs its part of B; as many as give all threads the same.
+  const int64_t threads = at::get_num_threads();
+  int64_t row_tasks = divide_up(divide_up(divide_up(p.m, kTaskRows) * cut.groups, threads) * threads, cut.groups);
+  row_tasks = std::min(row_tasks, divide_up(p.m, kFewestRows));
+  cut.groups = std::min(std::max(cut.groups, divide_up(threads, row_tasks)), all_panels);
   cut.group_columns = divide_up(all_panels, cut.groups) * kPanelColumns;
-  cut.row_tasks = divide_up(p.m, kTaskRows);
-  // A few tasks for every thread, in whole packed pieces.
-  const int64_t wanted = divide_up((getenv("WT") ? atoi(getenv("WT")) : 4) * at::get_num_threads(), cut.groups);
-  cut.row_tasks = std::max(cut.row_tasks, std::min(wanted, divide_up(p.m, kPackedRows)));
-  cut.task_rows = divide_up(divide_up(p.m, cut.row_tasks), kTileRows) * kTileRows;
+  cut.groups = divide_up(p.n, cut.group_columns);
+  cut.task_rows = divide_up(divide_up(p.m, row_tasks), kTileRows) * kTileRows;
   cut.row_tasks = divide_up(p.m, cut.task_rows);
   return cut;
 }
@@ -126,27 +127,26 @@ class Task {
     }
     const bool must_pack = p_.a.transposed || k_left_ % cut_.per_unit != 0;
     if (!must_pack) {
-      const int64_t stride = p_.a.stride * element_;
-      multiply_rows(at(p_.a, row_begin_, k), {kTileRows * stride, stride, 4}, {block, row_begin_, row_end_});
+      multiply_rows(at(p_.a, row_begin_, k), p_.a.stride * element_, false, {block, row_begin_, row_end_});
       return;
     }
     for (int64_t row = row_begin_; row < row_end_; row += kPackedRows) {
       const int64_t end = std::min(row_end_, row + kPackedRows);
       uint32_t* packed = thread_buffers.a.get<uint32_t>(kPackedRows * cut_.block_units);
       p_.a.transposed ? pack_transposed(k, row, end, packed) : pack_rows(k, row, end, packed);
-      multiply_rows(reinterpret_cast<const char*>(packed), {4 * kTileRows * units_, 4, 4 * kTileRows},
-                    {block, row, end});
+      multiply_rows(reinterpret_cast<const char*>(packed), 0, true, {block, row, end});
     }
   }
 
   void pack_transposed(int64_t k, int64_t row, int64_t end, uint32_t* packed) {
-    float sums[kPackedRows] = {};
+    float sums[kPackedRows / kTileRows * 16] = {};
     const bool wants_sums = p_.row_sums != nullptr && column_begin_ == 0;
     kernel_.pack_a_transposed(at(p_.a, row, k), p_.a.stride * element_, k_left_, end - row, packed, units_,
                               wants_sums ? sums : nullptr);
     if (!wants_sums) return;
     const bool set = k == 0 && !p_.add;
-    for (int64_t i = row; i < end; ++i) p_.row_sums[i] = (set ? 0.0f : p_.row_sums[i]) + sums[i - row];
+    for (int64_t i = 0; i < end - row; ++i)
+      p_.row_sums[row + i] = (set ? 0.0f : p_.row_sums[row + i]) + sums[i / kTileRows * 16 + i % kTileRows];
   }
 
   /// A as it is, for the one case that cannot be read in place: half a unit at the end of a row.
@@ -164,23 +164,29 @@ class Task {
   struct Rows {
     int64_t block, begin, end;
   };
-  struct Strides {  // of A, bytes: between strips of tile rows, rows, units
-    int64_t strip, row, unit;
-  };
 
-  /// Strips of tile rows, each against all packed panels.
-  void multiply_rows(const char* a, const Strides& strides, const Rows& rows) {
-    for (int64_t row = rows.begin; row < rows.end; row += kTileRows) {
-      GemmTile tile{};
-      tile.a = a + (row - rows.begin) / kTileRows * strides.strip;
-      tile.a_row = strides.row;
-      tile.a_unit = strides.unit;
-      tile.units = units_;
+  /// Strips of tile rows against packed panels. A packed A stays in the cache while panels come from further away; an A
+  /// in place is read strip by strip, once.
+  void multiply_rows(const char* a, int64_t a_row, bool packed, const Rows& rows) {
+    const int64_t strips = divide_up(rows.end - rows.begin, kTileRows);
+    const int64_t strip_bytes = kTileRows * (packed ? 4 * units_ : a_row);
+    GemmTile tile{};
+    tile.a_row = a_row;
+    tile.packed = packed;
+    tile.units = units_;
+    const auto multiply = [&](int64_t strip, int64_t panel) {
+      const int64_t row = rows.begin + strip * kTileRows;
+      tile.a = a + strip * strip_bytes;
       tile.rows = static_cast<int>(std::min<int64_t>(kTileRows, rows.end - row));
-      for (int64_t panel = 0; panel < panels_; ++panel) {
-        tile.b = packed_b_ + panel * kPanelColumns * units_;
-        multiply_tile(tile, rows.block, row, column_begin_ + panel * kPanelColumns);
-      }
+      tile.b = packed_b_ + panel * kPanelColumns * units_;
+      multiply_tile(tile, rows.block, row, column_begin_ + panel * kPanelColumns);
+    };
+    if (packed) {
+      for (int64_t panel = 0; panel < panels_; ++panel)
+        for (int64_t strip = 0; strip < strips; ++strip) multiply(strip, panel);
+    } else {
+      for (int64_t strip = 0; strip < strips; ++strip)
+        for (int64_t panel = 0; panel < panels_; ++panel) multiply(strip, panel);
     }
   }
 

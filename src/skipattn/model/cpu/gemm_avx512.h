@@ -18,7 +18,7 @@ namespace skipattn::model::cpu {
 namespace {
 
 constexpr int kVectors = kPanelColumns / 16;
-constexpr int64_t kPrefetchUnits = 32;  // how far ahead rows are asked for while packing
+constexpr int64_t kPrefetchUnits = 4;  // how far ahead rows are asked for while packing
 
 inline __mmask16 mask16(int count) {
   return count >= 16 ? __mmask16{0xffff} : static_cast<__mmask16>((1u << std::max(count, 0)) - 1u);
@@ -36,30 +36,48 @@ inline void prefetch_result(const GemmTile& t) {
       __builtin_prefetch(result + i * t.c_row * element + byte, 1);
 }
 
-template <typename Arithmetic, int kRows>
-void multiply_tile(const GemmTile& t) {
-  prefetch_result(t);
-  __m512 sums[kRows][kVectors];
+template <int kRows>
+using TileSums = __m512[kRows][kVectors];
+
+/// The sums of one tile. kPacked: A lies in a packed strip.
+template <typename Arithmetic, int kRows, bool kPacked>
+inline __attribute__((always_inline)) void sum_units(const GemmTile& t, TileSums<kRows>& sums) {
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) sums[i][v] = _mm512_setzero_ps();
+  const int64_t a_row = kPacked ? 4 : t.a_row, a_unit = kPacked ? 4 * kTileRows : 4;
   const char* a = t.a;
   const uint32_t* b = t.b;
-  for (int64_t u = 0; u < t.units; ++u, a += t.a_unit, b += kPanelColumns) {
+  for (int64_t u = 0; u < t.units; ++u, a += a_unit, b += kPanelColumns) {
     __m512i columns[kVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) columns[v] = _mm512_loadu_si512(b + 16 * v);
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
       int unit;
-      std::memcpy(&unit, a + i * t.a_row, sizeof(unit));
+      std::memcpy(&unit, a + i * a_row, sizeof(unit));
       const __m512i row = _mm512_set1_epi32(unit);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) sums[i][v] = Arithmetic::multiply_add(sums[i][v], row, columns[v]);
     }
   }
-#pragma GCC unroll 4
+}
+
+/// Adds a tile's sums to what rests in memory: the common end of all but the last block of k.
+template <int kRows>
+inline __attribute__((always_inline)) void add_to_memory(const GemmTile& t, const TileSums<kRows>& sums) {
+  float* to = t.sums;
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i, to += t.c_row)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v)
+      _mm512_storeu_ps(to + 16 * v, _mm512_add_ps(sums[i][v], _mm512_loadu_ps(to + 16 * v)));
+}
+
+template <typename Arithmetic, int kRows>
+inline __attribute__((always_inline)) void finish_tile(const GemmTile& t, const TileSums<kRows>& sums) {
+#pragma GCC unroll 2
   for (int v = 0; v < kVectors; ++v) {
     const __mmask16 mask = mask16(t.columns - 16 * v);
     const __m512 bias = t.bias == nullptr ? _mm512_setzero_ps() : Arithmetic::load(t.bias, 16 * v, mask);
@@ -74,6 +92,18 @@ void multiply_tile(const GemmTile& t) {
         Arithmetic::store_narrow(static_cast<char*>(t.c) + 2 * (i * t.c_row + 16 * v), mask, sum);
       }
     }
+  }
+}
+
+template <typename Arithmetic, int kRows>
+void multiply_tile(const GemmTile& t) {
+  prefetch_result(t);
+  TileSums<kRows> sums;
+  t.packed ? sum_units<Arithmetic, kRows, true>(t, sums) : sum_units<Arithmetic, kRows, false>(t, sums);
+  if (t.before != nullptr && t.before == t.sums && t.bias == nullptr && t.columns == kPanelColumns) {
+    add_to_memory<kRows>(t, sums);
+  } else {
+    finish_tile<Arithmetic, kRows>(t, sums);
   }
 }
 
@@ -141,40 +171,23 @@ void pack_b(const char* from, int64_t stride, int64_t k_left, int columns, uint3
     }
 }
 
-/// kStrips strips at once, their sums in registers.
-template <typename Arithmetic, int kStrips>
-void pack_strips(const typename Arithmetic::Rows& rows, int64_t first, int64_t count, uint32_t* to, int64_t units,
-                 float* sums) {
-  __mmask16 masks[kStrips];
-  __m512 totals[kStrips];
-  for (int strip = 0; strip < kStrips; ++strip) {
-    masks[strip] = mask16(static_cast<int>(std::min<int64_t>(kTileRows, count - first - strip * kTileRows)));
-    totals[strip] = _mm512_setzero_ps();
-  }
-  for (int64_t u = 0; u < units; ++u) {
-    rows.prefetch(u + kPrefetchUnits, first);
-    rows.prefetch(u + kPrefetchUnits, first + kStrips * kTileRows - 1);
-#pragma GCC unroll 4
-    for (int strip = 0; strip < kStrips; ++strip) {
-      const __m512i packed = rows.units(u, first + strip * kTileRows, masks[strip]);
-      _mm512_mask_storeu_epi32(to + (strip * units + u) * kTileRows, mask16(kTileRows), packed);
-      totals[strip] = Arithmetic::add_unit(totals[strip], packed);
-    }
-  }
-  for (int strip = 0; strip < kStrips && sums != nullptr; ++strip)
-    _mm512_mask_storeu_ps(sums + first + strip * kTileRows, masks[strip], totals[strip]);
-}
-
 template <typename Arithmetic>
 void pack_a_transposed(const char* from, int64_t stride, int64_t k_left, int64_t count, uint32_t* to, int64_t units,
                        float* sums) {
   const typename Arithmetic::Rows rows{from, stride, k_left};
-  constexpr int kTogether = 4;
-  int64_t first = 0;
-  for (; first + kTogether * kTileRows <= count; first += kTogether * kTileRows)
-    pack_strips<Arithmetic, kTogether>(rows, first, count, to + first * units, units, sums);
-  for (; first < count; first += kTileRows)
-    pack_strips<Arithmetic, 1>(rows, first, count, to + first * units, units, sums);
+  const __mmask16 full = mask16(kTileRows);
+  // Unit by unit across the strips, as the memory read lies.
+  for (int64_t u = 0; u < units; ++u) {
+    for (int64_t first = 0; first < count; first += kTileRows) {
+      const __mmask16 mask = count - first >= kTileRows ? full : mask16(static_cast<int>(count - first));
+      rows.prefetch(u + kPrefetchUnits, first);
+      const __m512i packed = rows.units(u, first, mask);
+      _mm512_mask_storeu_epi32(to + first * units + u * kTileRows, full, packed);
+      if (sums == nullptr) continue;
+      float* sum = sums + first / kTileRows * 16;
+      _mm512_storeu_ps(sum, Arithmetic::add_unit(_mm512_loadu_ps(sum), packed));
+    }
+  }
 }
 
 }  // namespace

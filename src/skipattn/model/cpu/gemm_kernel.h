@@ -11,8 +11,9 @@ inline constexpr int kTileRows = 12;      ///< rows of C that a tile covers: 12 
 
 /// One tile: up to kTileRows x kPanelColumns elements of C over some units.
 struct GemmTile {
-  const char* a;  ///< unit (row, u) at a + row * a_row + u * a_unit, bytes
-  int64_t a_row, a_unit;
+  const char* a;  ///< unit (row, u) at a + row * a_row + 4 u bytes; packed: a strip [units][kTileRows]
+  int64_t a_row;  ///< bytes; not for packed strips
+  bool packed;
   const uint32_t* b;  ///< packed panel [units][kPanelColumns]
   int64_t units;
   int rows, columns;    ///< 1 … kTileRows, 1 … kPanelColumns
@@ -32,7 +33,8 @@ struct GemmKernel {
   void (*pack_b_transposed)(const char* from, int64_t stride, int64_t k_left, int columns, uint32_t* to, int64_t units);
   void (*pack_b)(const char* from, int64_t stride, int64_t k_left, int columns, uint32_t* to, int64_t units);
   /// Packs a transposed A: rows k of `count` elements at from + k * stride, into strips of kTileRows rows of A:
-  /// to[strip][unit][kTileRows]. Writes their sums over k to sums[count] unless null.
+  /// to[strip][unit][kTileRows]. Adds their sums over k to
+  /// sums[strip][16] unless null.
   void (*pack_a_transposed)(const char* from, int64_t stride, int64_t k_left, int64_t count, uint32_t* to,
                             int64_t units, float* sums);
 };
