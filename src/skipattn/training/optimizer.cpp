@@ -7,55 +7,13 @@
 #include <cmath>
 #include <numeric>
 
+#include "skipattn/training/cpu/adamw.h"
+
 namespace skipattn::training {
 
 namespace {
 
 constexpr int64_t kBlock = 16384;  // elements a thread takes at once; also the unit of the norm's partial sums
-
-/// Everything one element's update needs, already combined per step.
-struct Factors {
-  float gradient_scale, beta1, beta2, step_size, inverse_root_correction2, epsilon, shrink;
-};
-
-template <typename Gradient, typename Compute>
-void update_range(float* master, Compute* compute, float* m, float* v, const Gradient* gradient, int64_t count,
-                  const Factors& f) {
-  for (int64_t i = 0; i < count; ++i) {
-    const float g = static_cast<float>(gradient[i]) * f.gradient_scale;
-    const float first = f.beta1 * m[i] + (1.0f - f.beta1) * g;
-    const float second = f.beta2 * v[i] + (1.0f - f.beta2) * g * g;
-    const float weight =
-        master[i] * f.shrink - f.step_size * first / (std::sqrt(second) * f.inverse_root_correction2 + f.epsilon);
-    m[i] = first;
-    v[i] = second;
-    master[i] = weight;
-    // Where master and compute are one tensor this writes the same value again.
-    compute[i] = static_cast<Compute>(weight);
-  }
-}
-
-template <typename Gradient, typename Compute>
-void update_all(AdamWSlot& slot, const at::Tensor& gradient, const Factors& factors) {
-  float* master = slot.master.data_ptr<float>();
-  auto* compute = slot.compute.data_ptr<Compute>();
-  float* m = slot.first_moment.data_ptr<float>();
-  float* v = slot.second_moment.data_ptr<float>();
-  const auto* g = gradient.const_data_ptr<Gradient>();
-  at::parallel_for(0, slot.master.numel(), kBlock, [&](int64_t begin, int64_t end) {
-    update_range(master + begin, compute + begin, m + begin, v + begin, g + begin, end - begin, factors);
-  });
-}
-
-template <typename Gradient>
-double block_sum_of_squares(const Gradient* data, int64_t count) {
-  double sum = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const double value = static_cast<float>(data[i]);
-    sum += value * value;
-  }
-  return sum;
-}
 
 double sum_of_squares(const at::Tensor& gradient) {
   const int64_t count = gradient.numel(), blocks = (count + kBlock - 1) / kBlock;
@@ -64,8 +22,8 @@ double sum_of_squares(const at::Tensor& gradient) {
     for (int64_t b = begin; b < end; ++b) {
       const int64_t from = b * kBlock, size = std::min(kBlock, count - from);
       partial[b] = gradient.scalar_type() == at::kBFloat16
-                       ? block_sum_of_squares(gradient.const_data_ptr<at::BFloat16>() + from, size)
-                       : block_sum_of_squares(gradient.const_data_ptr<float>() + from, size);
+                       ? cpu::sum_of_squares(static_cast<const Bf16*>(gradient.const_data_ptr()) + from, size)
+                       : cpu::sum_of_squares(gradient.const_data_ptr<float>() + from, size);
     }
   });
   return std::accumulate(partial.begin(), partial.end(), 0.0);
@@ -77,7 +35,7 @@ void adamw_step(AdamWSlot& slot, const at::Tensor& gradient, double gradient_sca
                 const AdamWOptions& options) {
   const double correction1 = 1.0 - std::pow(options.beta1, static_cast<double>(step));
   const double correction2 = 1.0 - std::pow(options.beta2, static_cast<double>(step));
-  Factors factors;
+  cpu::AdamWFactors factors;
   factors.gradient_scale = static_cast<float>(gradient_scale);
   factors.beta1 = static_cast<float>(options.beta1);
   factors.beta2 = static_cast<float>(options.beta2);
@@ -85,14 +43,12 @@ void adamw_step(AdamWSlot& slot, const at::Tensor& gradient, double gradient_sca
   factors.inverse_root_correction2 = static_cast<float>(1.0 / std::sqrt(correction2));
   factors.epsilon = static_cast<float>(options.epsilon);
   factors.shrink = static_cast<float>(slot.decays ? 1.0 - learning_rate * options.weight_decay : 1.0);
-  const bool bf16_gradient = gradient.scalar_type() == at::kBFloat16;
-  if (slot.compute.scalar_type() == at::kBFloat16) {
-    bf16_gradient ? update_all<at::BFloat16, at::BFloat16>(slot, gradient, factors)
-                  : update_all<float, at::BFloat16>(slot, gradient, factors);
-  } else {
-    bf16_gradient ? update_all<at::BFloat16, float>(slot, gradient, factors)
-                  : update_all<float, float>(slot, gradient, factors);
-  }
+  const cpu::AdamWRange range = {
+      slot.master.data_ptr<float>(),          slot.compute.data_ptr(),   slot.first_moment.data_ptr<float>(),
+      slot.second_moment.data_ptr<float>(),   gradient.const_data_ptr(), slot.compute.scalar_type() == at::kBFloat16,
+      gradient.scalar_type() == at::kBFloat16};
+  at::parallel_for(0, slot.master.numel(), kBlock,
+                   [&](int64_t begin, int64_t end) { cpu::update_range(range, begin, end, factors); });
 }
 
 void adamw_step_reference(AdamWSlot& slot, const at::Tensor& gradient, double gradient_scale, double learning_rate,

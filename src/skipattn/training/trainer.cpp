@@ -54,26 +54,44 @@ Trainer::Trainer(model::Decoder& decoder, const TrainingConfig& config, const Ma
     : decoder_(decoder), config_(config), machine_(machine) {
   optimizer_ = {
       .beta1 = config.beta1, .beta2 = config.beta2, .epsilon = config.epsilon, .weight_decay = config.weight_decay};
-  const auto& specs = decoder.table().specs;
-  for (size_t i = 0; i < specs.size(); ++i) {
-    AdamWSlot slot;
-    slot.master = decoder.parameters()[i].to(machine.device, at::kFloat).contiguous();
-    const bool keep_fp32 = specs[i].is_norm || machine.dtype == at::kFloat;
-    slot.compute = keep_fp32 ? slot.master : slot.master.to(machine.dtype);
-    slot.first_moment = at::zeros_like(slot.master);
-    slot.second_moment = at::zeros_like(slot.master);
-    slot.decays = specs[i].decays;
-    decoder.set_parameter(static_cast<int>(i), slot.compute);
-    slots_.push_back(std::move(slot));
-  }
+  make_slots();
   if (wants_fused_step() && model::TrainingPass::serves(decoder)) {
     fused_ = std::make_unique<model::TrainingPass>(decoder);
-    std::vector<std::vector<int64_t>> shapes;
-    for (const auto& spec : specs) shapes.push_back(spec.shape());
-    gradients_ = model::zeros_together(shapes, at::kFloat);
+    gradients_ = model::zeros_together(parameter_shapes(), at::kFloat);
   } else {
     gradients_.resize(slots_.size());
     for (const AdamWSlot& slot : slots_) slot.compute.set_requires_grad(true);
+  }
+}
+
+std::vector<std::vector<int64_t>> Trainer::parameter_shapes() const {
+  std::vector<std::vector<int64_t>> shapes;
+  for (const auto& spec : decoder_.table().specs) shapes.push_back(spec.shape());
+  return shapes;
+}
+
+void Trainer::make_slots() {
+  const auto& specs = decoder_.table().specs;
+  const auto zeros = [&](at::ScalarType dtype) {
+    std::vector<at::Tensor> tensors;
+    if (machine_.device.is_cpu()) return model::zeros_together(parameter_shapes(), dtype);
+    for (const auto& shape : parameter_shapes())
+      tensors.push_back(at::zeros(shape, at::TensorOptions(dtype).device(machine_.device)));
+    return tensors;
+  };
+  const std::vector<at::Tensor> masters = zeros(at::kFloat), first = zeros(at::kFloat), second = zeros(at::kFloat);
+  const std::vector<at::Tensor> copies = machine_.dtype == at::kFloat ? masters : zeros(machine_.dtype);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    AdamWSlot slot;
+    slot.master = masters[i];
+    slot.master.copy_(decoder_.parameters()[i]);
+    slot.compute = specs[i].is_norm ? masters[i] : copies[i];
+    if (!slot.compute.is_same(slot.master)) slot.compute.copy_(slot.master);
+    slot.first_moment = first[i];
+    slot.second_moment = second[i];
+    slot.decays = specs[i].decays;
+    decoder_.set_parameter(static_cast<int>(i), slot.compute);
+    slots_.push_back(std::move(slot));
   }
 }
 

@@ -42,6 +42,8 @@ class Trainer {
   void load_moments(const std::filesystem::path& file);
 
  private:
+  void make_slots();
+  std::vector<std::vector<int64_t>> parameter_shapes() const;
   double accumulate_gradients(const data::Batch& batch, int64_t step);
   double plain_micro_step(const data::Batch& batch, int64_t number, uint64_t dropout_seed);
   double fused_micro_step(const data::Batch& batch, int64_t number, uint64_t dropout_seed);
