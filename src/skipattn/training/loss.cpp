@@ -94,35 +94,38 @@ at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, con
 
 namespace {
 
-/// Rows of logits at hand at once in loss_and_gradients(): enough that the head gradient, which every chunk reads and
-/// writes as a whole, costs little beside the products.
-int64_t fused_chunk_rows(int64_t rows, int64_t vocabulary) {
-  const int64_t most = std::clamp<int64_t>((int64_t{64} << 20) / vocabulary, 16, 8192);
+/// The first rows * 4 bytes of scratch are for losses, the rest for logits.
+int64_t losses_bytes(int64_t rows) {
+  return (rows * static_cast<int64_t>(sizeof(float)) + 63) / 64 * 64;
+}
+
+/// Rows in each of as few chunks of at most `most` rows as will do, all of about one size.
+int64_t even_chunks(int64_t rows, int64_t most) {
   const int64_t chunks = (rows + most - 1) / most;
-  return (rows + chunks - 1) / chunks;  // all of about one size
+  return (rows + chunks - 1) / chunks;
 }
 
 }  // namespace
 
 int64_t loss_scratch_bytes(int64_t rows, int64_t vocabulary, at::ScalarType dtype) {
-  return fused_chunk_rows(rows, vocabulary) * vocabulary * static_cast<int64_t>(c10::elementSize(dtype)) +
-         rows * static_cast<int64_t>(sizeof(float)) + 64;
+  // Enough rows that the head gradient, which every chunk reads and writes as a whole, costs little beside the products.
+  const int64_t most = std::clamp<int64_t>((int64_t{64} << 20) / vocabulary, 16, 8192);
+  return losses_bytes(rows) + even_chunks(rows, most) * vocabulary * static_cast<int64_t>(c10::elementSize(dtype));
 }
 
 double loss_and_gradients(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                           const LossGradients& gradients) {
   const c10::NoGradGuard no_grad;
-  const int64_t rows = hidden.size(0), vocabulary = weight.size(0), step = fused_chunk_rows(rows, vocabulary);
-  const int64_t element = static_cast<int64_t>(hidden.element_size());
+  const int64_t rows = hidden.size(0), vocabulary = weight.size(0);
+  const int64_t begin_logits = losses_bytes(rows), row_bytes = vocabulary * hidden.element_size();
+  const int64_t step = even_chunks(rows, (gradients.scratch.numel() - begin_logits) / row_bytes);
   const at::Tensor losses = gradients.scratch.narrow(0, 0, rows * 4).view(at::kFloat);
-  const int64_t begin_logits = (rows * 4 + 63) / 64 * 64;
   const double count = std::max<double>(1.0, targets.ge(0).sum().item<double>());
   for (int64_t begin = 0; begin < rows; begin += step) {
     const int64_t size = std::min(step, rows - begin);
     const at::Tensor part = hidden.narrow(0, begin, size);
-    const at::Tensor logits = gradients.scratch.narrow(0, begin_logits, size * vocabulary * element)
-                                  .view(hidden.scalar_type())
-                                  .view({size, vocabulary});
+    const at::Tensor logits =
+        gradients.scratch.narrow(0, begin_logits, size * row_bytes).view(hidden.scalar_type()).view({size, vocabulary});
     {
       const OperationTimer timer("loss gemm forward");
       model::linear_forward(logits, part, weight, {});

@@ -19,7 +19,7 @@ struct LossGradients {
   at::Tensor weight = {};   ///< fp32 [V, D]
   bool add = false;         ///< add to `weight` instead of setting it
   double scale = 1.0;       ///< of both, such as 1 / micro-batches
-  at::Tensor scratch = {};  ///< uint8, loss_scratch_bytes()
+  at::Tensor scratch = {};  ///< uint8, loss_scratch_bytes(); less (one row at least) means more chunks
 };
 /// cross_entropy() and its gradients without autograd and without temporaries, for bf16 and fp32 on the CPU. Returns the
 /// mean loss (not scaled).

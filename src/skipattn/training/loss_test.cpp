@@ -53,6 +53,38 @@ TEST(Loss, Bf16ErrorIsThatOfTheNaiveRun) {
   }
 }
 
+TEST(Loss, WithoutAutogradTheSameLossAndGradients) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    // Several chunks of uneven size, and twice, so that the weight's gradient adds up.
+    const int64_t vocabulary = 5003, rows = 107;
+    const int64_t scratch = loss_scratch_bytes(rows, vocabulary, dtype) / 4;
+    const Case ours = make_case(dtype, rows, vocabulary);
+    Case exact = make_case(dtype, rows, vocabulary), naive = make_case(dtype, rows, vocabulary);
+    exact.hidden = exact.hidden.detach().to(at::kDouble).requires_grad_();
+    exact.weight = exact.weight.detach().to(at::kDouble).requires_grad_();
+    const at::Tensor loss = cross_entropy_reference(exact.hidden, exact.weight, exact.targets);
+    (loss * 0.5).backward();
+    const at::Tensor naive_loss = cross_entropy_reference(naive.hidden, naive.weight, naive.targets);
+    (naive_loss * 0.5).backward();
+    const double limit = 2 * largest_difference(naive_loss, loss) + 1e-5;
+
+    const LossGradients gradients{.hidden = at::empty_like(ours.hidden),
+                                  .weight = at::ones({vocabulary, 24}),
+                                  .scale = 0.5,
+                                  .scratch = at::empty({scratch}, at::kByte)};
+    LossGradients again = gradients;
+    again.add = true;
+    for (const LossGradients& call : {gradients, again})
+      EXPECT_NEAR(loss_and_gradients(ours.hidden.detach(), ours.weight.detach(), ours.targets, call),
+                  loss.item<double>(), limit);
+    const auto expect_close = [](const at::Tensor& found, const at::Tensor& plain, const at::Tensor& reference) {
+      EXPECT_LT(largest_difference(found, reference), 3 * largest_difference(plain, reference) + 1e-9);
+    };
+    expect_close(gradients.hidden, naive.hidden.grad(), exact.hidden.grad());
+    expect_close(gradients.weight / 2, naive.weight.grad(), exact.weight.grad());
+  }
+}
+
 TEST(Loss, TokenLossesAverageToTheLossAndSkipMinusOne) {
   const Case data = make_case(at::kFloat, 100, 50);
   const at::Tensor losses = token_losses(data.hidden, data.weight, data.targets);
