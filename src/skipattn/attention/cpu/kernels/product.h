@@ -77,8 +77,8 @@ template <class A>
 inline int half_begin(const VisibleKeys& visible, int first_key, int rows) {
   if constexpr (A::kTileVectors * A::kLanes != kQueryBlock) return rows;
   const int unseen = visible.last[kQueryBlock / 2 - 1] + 1 - first_key;
-  if (unseen >= rows) return rows;
-  return unseen <= 0 ? 0 : (unseen + A::kTileRows - 1) / A::kTileRows * A::kTileRows;
+  const int from = unseen <= 0 ? 0 : (unseen + A::kTileRows - 1) / A::kTileRows * A::kTileRows;
+  return from < rows ? from : rows;
 }
 
 /// Calls body.template operator()<V>(first vector) for column tiles of at most A::kTileVectors vectors, as even as can
