@@ -95,10 +95,10 @@ class TrainingPass {
   PassShape shape_;
   PassBuffers buffers_;
   PassOptions options_;
-  at::Tensor tokens_, positions_;           // int64 [N]
-  std::optional<at::Tensor> first_key_;     // int32 [B, T]
-  std::map<int64_t, at::Tensor> windowed_;  // first keys per window
-  std::vector<LayerWeights> weights_;       // [L]
+  at::Tensor tokens_, positions_;                                  // int64 [N]
+  std::optional<at::Tensor> first_key_;                            // int32 [B, T]
+  std::map<int64_t, at::Tensor> windowed_;                         // first keys per window
+  std::vector<LayerWeights> weights_;                              // [L]
   std::vector<attention::cpu::Panels> key_panels_, value_panels_;  // [L], packed while layers read them
 };
 
