@@ -13,7 +13,13 @@
 
 namespace skipattn::attention::test {
 
-enum class First { kNone, kDocuments, kWindow, kPadding };
+enum class First {
+  kNone,
+  kDocuments,
+  kWindow,
+  kPadding,
+  kAnyOrder,  ///< rising and falling, now and then negative, past the query's position or past all keys
+};
 enum class Routes {
   kOwn,          ///< every head reads its own layer
   kSkip,         ///< half the heads read another layer, one of them another head
@@ -21,6 +27,8 @@ enum class Routes {
   kJointRepeat,  ///< three pairs, two of them the same; the second head has one pair only
   kSomeEmpty,    ///< the last head attends to nothing, the first reads keys and values of different
                  ///< layers
+  kShared,       ///< every head reads the same head of one layer, odd ones joined with their own
+  kTwoSides,     ///< heads are keys and values at once: of their own reader, and crosswise
 };
 
 struct Case {
@@ -69,6 +77,25 @@ Outcome run(Attention attention, const Inputs& inputs);
 
 /// Judges the operator on one case as the banner says; failures name the case and the worst tensor.
 void expect_accurate(const Case& test_case);
+/// The same at each of these levels; the yardsticks are made once.
+void expect_accurate_at(const std::vector<std::string>& levels, const Case& test_case);
+/// The same for inputs of the test's own making.
+void expect_accurate_at(const std::vector<std::string>& levels, const Inputs& inputs);
+
+/// SKIPATTN_ATTENTION while it lives.
+class ForcedLevel {
+ public:
+  explicit ForcedLevel(const std::string& name);
+  ~ForcedLevel();
+  ForcedLevel(const ForcedLevel&) = delete;
+  ForcedLevel& operator=(const ForcedLevel&) = delete;
+
+ private:
+  std::string before_;
+};
+
+/// Levels by our own kernels that serve this dtype here, the narrowest first; with "torch" before them when asked for.
+std::vector<std::string> levels_for(at::ScalarType dtype, bool with_torch);
 
 /// One thread for torch while it lives: for thousands of small tensors threads only get in each other's way.
 class OneThread {

@@ -1,6 +1,5 @@
 // What accuracy_test.cpp cannot see because it compares with another derivative: central differences through the operator,
-// sources that several calls read, the backward operator called by hand, memory that nobody reads, threads.
-#include <ATen/Parallel.h>
+// sources that several calls read, the backward operator called by hand, memory that nobody reads.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -171,32 +170,6 @@ TEST(Padding, QueriesThatSeeNothingGiveZeros) {
     EXPECT_EQ(outcome.grad_query.narrow(2, 0, 20).abs().max().item<double>(), 0);
     EXPECT_EQ(outcome.grad_sources[4].narrow(2, 0, 20).abs().max().item<double>(), 0);
     EXPECT_GT(outcome.grad_sources[4].select(2, 20).abs().max().item<double>(), 0);
-  }
-}
-
-TEST(Threads, DoNotChangeAnyBit) {
-  const int threads = at::get_num_threads();
-  for (const First first : {First::kNone, First::kWindow}) {
-    for (const double dropout : {0.0, 0.2}) {
-      const Case c{.heads = 6,
-                   .kv_heads = 3,
-                   .queries = 300,
-                   .dtype = at::kBFloat16,
-                   .first = first,
-                   .routes = Routes::kJointTwo,
-                   .dropout_p = dropout};
-      const Inputs inputs = make_inputs(c).to(c.dtype, true);
-      at::set_num_threads(1);
-      const Outcome one = run(routed_attention, inputs);
-      at::set_num_threads(2);
-      const Outcome two = run(routed_attention, inputs);
-      at::set_num_threads(threads);
-      EXPECT_TRUE(at::equal(one.result.output, two.result.output));
-      EXPECT_TRUE(at::equal(one.grad_query, two.grad_query));
-      for (size_t i = 0; i < inputs.sources.size(); ++i) {
-        EXPECT_TRUE(at::equal(one.grad_sources[i], two.grad_sources[i])) << i;
-      }
-    }
   }
 }
 

@@ -4,8 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "skipattn/attention/cases_test.h"
 #include "skipattn/attention/problem.h"
 
@@ -145,28 +143,24 @@ TEST(Output, TransposesToTheModelsLayoutWithoutACopy) {
   EXPECT_EQ(output.transpose(1, 2).flatten(2).data_ptr(), output.data_ptr());
 }
 
-class Level : public ::testing::Test {
- protected:
-  static void force(const char* name) { setenv("SKIPATTN_ATTENTION", name, 1); }
-  void TearDown() override { unsetenv("SKIPATTN_ATTENTION"); }
-};
-
-TEST_F(Level, ReferenceIsTheDefinitionToTheBit) {
+TEST(Levels, ReferenceIsTheDefinitionToTheBit) {
   const Inputs inputs = make_inputs({.queries = 40, .routes = Routes::kJointTwo});
   const at::Tensor definition =
       routed_attention_reference(inputs.query, inputs.sources, inputs.pairs, inputs.options).output;
-  force("reference");
-  const Outcome forced = run(routed_attention, inputs.to(at::kFloat, true));
+  const auto run_at = [&](const char* level) {
+    const ForcedLevel level_in_force(level);
+    return run(routed_attention, inputs.to(at::kFloat, true));
+  };
+  const Outcome forced = run_at("reference");
   EXPECT_TRUE(at::equal(forced.result.output, definition));
-  force("torch");
-  const Outcome fused = run(routed_attention, inputs.to(at::kFloat, true));
+  const Outcome fused = run_at("torch");
   EXPECT_FALSE(at::equal(fused.result.output, definition));  // else the level chose nothing
   EXPECT_LT(max_difference(fused.grad_sources[4], forced.grad_sources[4]), 1e-4);
   expect_same_form(fused.grad_sources[4], forced.grad_sources[4]);
 }
 
-TEST_F(Level, UnknownNamesAreRefused) {
-  force("fastest");
+TEST(Levels, UnknownNamesAreRefused) {
+  const ForcedLevel level_in_force("fastest");
   EXPECT_THAT(message_after([](Inputs&) {}),
               HasSubstr("SKIPATTN_ATTENTION must be 'reference', 'torch', 'avx2', 'avx512' or 'avx512_bf16', got "
                         "'fastest'"));

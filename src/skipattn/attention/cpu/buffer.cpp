@@ -21,7 +21,7 @@ constexpr size_t kKept = size_t{1} << 30;  // free bytes the pool holds at most
 /// Sizes are rounded up to a sixteenth of their power of two, so that similar calls share buffers.
 size_t rounded(size_t bytes) {
   const size_t step = std::bit_floor(bytes < 4096 ? 4096 : bytes) / 16;
-  return (bytes + step - 1) / step * step;
+  return bytes == 0 ? step : (bytes + step - 1) / step * step;
 }
 
 class Pool {

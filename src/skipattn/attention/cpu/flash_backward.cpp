@@ -55,8 +55,8 @@ class BackwardCall {
     group_units_ = std::min<int64_t>({units, worker_count(), fitting});
     slots_ = std::min(units, 2 * group_units_);
     memory_ = Buffer(slots_ * unit_bytes);
-    scratch_.resize(worker_count());
     list_tasks(units);
+    make_scratch();
     run_tasks(pack_jobs_.tasks() + std::ssize(tasks_), [&](int64_t index, int worker) {
       if (index < pack_jobs_.tasks()) {
         pack_jobs_.run(index);
@@ -86,6 +86,17 @@ class BackwardCall {
           if (side.count > 1 && !target.sum.defined())
             target.sum = at::empty_like(target.out, target.out.options().dtype(at::kFloat));
         }
+  }
+
+  /// Before the tasks begin: one that failed for want of memory would leave others waiting for it.
+  void make_scratch() {
+    const Geometry& g = p_.geometry;
+    scratch_.resize(std::min<int64_t>(worker_count(), pack_jobs_.tasks() + std::ssize(tasks_)));
+    for (WorkerScratch& scratch : scratch_) {
+      scratch.tile = Buffer(p_.kernels.backward_scratch_floats(g) * sizeof(float));
+      scratch.grad_key = Buffer(int64_t{kKeyBlock} * g.lane_words * sizeof(float));
+      scratch.grad_value = Buffer(int64_t{kKeyBlock} * g.lane_words * sizeof(float));
+    }
   }
 
   /// Memory of query head `g` of the unit.
@@ -137,19 +148,25 @@ class BackwardCall {
     finished_ = std::make_unique<Done>(units);
   }
 
+  /// Of one unit.
+  int64_t prepare_tasks() const { return (p_.group * p_.blocks + kPreparedBlocks - 1) / kPreparedBlocks; }
+
   void run_task(const Task& task, WorkerScratch& scratch) {
     const int64_t blocks = p_.group * p_.blocks;
     if (task.first_block >= 0) {
-      // The unit that had this memory before.
+      // The unit that had this memory before. One without pairs has no chunks to wait for.
       const int64_t before = task.unit - slots_;
-      if (before >= 0) finished_->wait(before, chunks_ * std::ssize(p_.problem.pairs[before % p_.kv_heads]));
+      if (before >= 0) {
+        prepared_->wait(before, prepare_tasks());
+        finished_->wait(before, chunks_ * std::ssize(p_.problem.pairs[before % p_.kv_heads]));
+      }
       for (int64_t i = task.first_block; i < std::min(blocks, task.first_block + kPreparedBlocks); ++i)
         prepare_block(task.unit, i / p_.blocks, i % p_.blocks);
       prepared_->finish(task.unit);
       return;
     }
     packed_.wait(0, pack_jobs_.tasks());
-    prepared_->wait(task.unit, (blocks + kPreparedBlocks - 1) / kPreparedBlocks);
+    prepared_->wait(task.unit, prepare_tasks());
     run_chunk(task, scratch);
     finished_->finish(task.unit);
   }
@@ -194,11 +211,6 @@ class BackwardCall {
     const int64_t b = c.unit / p_.kv_heads, kv_head = c.unit % p_.kv_heads;
     const int64_t first_key = c.chunk * kKeyBlock;
     const int keys = static_cast<int>(std::min<int64_t>(kKeyBlock, p_.keys - first_key));
-    if (scratch.tile.empty()) {
-      scratch.tile = Buffer(p_.kernels.backward_scratch_floats(g) * sizeof(float));
-      scratch.grad_key = Buffer(int64_t{kKeyBlock} * g.lane_words * sizeof(float));
-      scratch.grad_value = Buffer(int64_t{kKeyBlock} * g.lane_words * sizeof(float));
-    }
     const int64_t sums = int64_t{keys} * g.lane_words;
     std::fill_n(scratch.grad_key.floats(), sums, 0.0f);
     std::fill_n(scratch.grad_value.floats(), sums, 0.0f);

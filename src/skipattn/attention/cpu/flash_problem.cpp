@@ -68,7 +68,8 @@ FlashProblem::FlashProblem(const Problem& p, const KernelTable& k)
       queries(p.queries()),
       keys(p.keys()),
       blocks((queries + kQueryBlock - 1) / kQueryBlock),
-      scale(static_cast<float>(p.scale())) {
+      // Not 0 however small: minus infinity, the score of what is masked, times 0 is NaN.
+      scale(std::max(static_cast<float>(p.scale()), std::numeric_limits<float>::min())) {
   if (p.options.dropout_p > 0) {
     dropout.threshold = drop_threshold(p.options.dropout_p);
     dropout.keep_scale = static_cast<float>(1.0 / (1.0 - p.options.dropout_p));

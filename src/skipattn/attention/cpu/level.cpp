@@ -13,7 +13,14 @@ constexpr int64_t kWidestHead = 512;
 
 constexpr std::array<const char*, 5> kNames = {"reference", "torch", "avx2", "avx512", "avx512_bf16"};
 
-/// What the processor and this build can do.
+Level best_level() {
+  for (const Level level : {Level::kAvx512Bf16, Level::kAvx512, Level::kAvx2})
+    if (is_available(level)) return level;
+  return Level::kTorch;
+}
+
+}  // namespace
+
 bool is_available(Level level) {
 #if defined(__x86_64__)
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -32,14 +39,6 @@ bool is_available(Level level) {
   return level == Level::kReference || level == Level::kTorch;
 #endif
 }
-
-Level best_level() {
-  for (const Level level : {Level::kAvx512Bf16, Level::kAvx512, Level::kAvx2})
-    if (is_available(level)) return level;
-  return Level::kTorch;
-}
-
-}  // namespace
 
 const char* level_name(Level level) {
   return kNames[static_cast<size_t>(level)];

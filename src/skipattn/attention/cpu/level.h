@@ -15,6 +15,9 @@ enum class Level {
   kAvx512Bf16,  ///< "avx512_bf16": bf16 products for bf16 tensors, else as avx512
 };
 
+/// What the processor and this build can do.
+bool is_available(Level level);
+
 /// The level to use for this call. Throws c10::ValueError when SKIPATTN_ATTENTION is set to another word, or to a level
 /// that this processor or build lacks.
 Level choose_level();

@@ -19,6 +19,7 @@ inline constexpr int kForwardKeys = 192;    // keys of a bite, even and a multip
 inline constexpr int kPrefetchedKeys = 24;  // how far ahead keys are asked for
 inline constexpr float kSlack = 40;         // base 2
 inline constexpr float kNone = -__builtin_inff();
+inline constexpr double kLn2 = 0.693147180559945309;
 
 /// Scratch of one forward block, carved from floats.
 struct ForwardScratch {
@@ -28,6 +29,7 @@ struct ForwardScratch {
   float* shift;       // [64], the same, 0 for -inf
   float* limit;       // [64], scores above it raise the reference
   float* total;       // [64], sums of weights
+  float* divisor;     // [64], sums of weights as they were rounded: what the output is divided by
 
   ForwardScratch(float* p, const Geometry& g)
       : weights(reinterpret_cast<uint32_t*>(p)),
@@ -35,8 +37,9 @@ struct ForwardScratch {
         reference(sums + g.width * kQueryBlock),
         shift(reference + kQueryBlock),
         limit(shift + kQueryBlock),
-        total(limit + kQueryBlock) {}
-  static int64_t floats(const Geometry& g) { return int64_t{kQueryBlock} * (kForwardKeys + g.width + 4); }
+        total(limit + kQueryBlock),
+        divisor(total + kQueryBlock) {}
+  static int64_t floats(const Geometry& g) { return int64_t{kQueryBlock} * (kForwardKeys + g.width + 5); }
 };
 
 /// A bite of keys of one pair.
@@ -117,16 +120,19 @@ struct Forward {
       }
   }
 
-  /// Takes the maximum for reference and scales what was summed relative to the old one.
+  /// Takes the maximum for reference where it is above the limit, and scales what was summed relative to the old one.
+  /// Other queries are left to the bit as they are: however often their neighbours are raised, nothing adds up.
   __attribute__((noinline)) void raise_reference(Vec highest, int q) const {
+    const auto raised = A::above(highest, A::load(scratch.limit + q));
     const Vec old = A::load(scratch.reference + q);
-    const Vec reference = A::max(old, A::mul(highest, factor));
+    const Vec reference = A::blend(raised, A::mul(highest, factor), old);
     const Vec shift = A::replace_minus_infinity(reference, A::zero());
-    const Vec decay = exp2_lanes<A>(A::sub(old, shift));
+    const Vec decay = A::select(raised, exp2_lanes<A>(A::sub(old, shift)), 1.0f);
     A::store(scratch.reference + q, reference);
     A::store(scratch.shift + q, shift);
     A::store(scratch.limit + q, A::div(A::add(reference, A::set(kSlack)), factor));
     A::store(scratch.total + q, A::mul(A::load(scratch.total + q), decay));
+    A::store(scratch.divisor + q, A::mul(A::load(scratch.divisor + q), decay));
     for (int i = 0; i < block.geometry.width; ++i) {
       float* sum = scratch.sums + i * kQueryBlock + q;
       A::store(sum, A::mul(A::load(sum), decay));
@@ -148,14 +154,25 @@ struct Forward {
         total = A::add(total, weights[r]);
       }
       A::store(scratch.total + lane, total);
-      if (__builtin_expect(drops, 0)) drop<R>(weights, bite, m, lane);
       if constexpr (A::kPair == 2) {
         weights[R] = A::zero();
+        Vec divisor = A::load(scratch.divisor + lane);
+        const Vec ones = A::ones();
 #pragma GCC unroll 8
-        for (int r = 0; r < R; r += 2)
-          A::store_words(words + r / 2 * kQueryBlock + v * A::kLanes,
-                         A::join(A::round(weights[r]), A::round(weights[r + 1])));
+        for (int r = 0; r < R; r += 2) {
+          const Vec word = A::join(A::round(weights[r]), A::round(weights[r + 1]));
+          divisor = A::dot(divisor, word, ones);
+          A::store_words(words + r / 2 * kQueryBlock + v * A::kLanes, word);
+        }
+        A::store(scratch.divisor + lane, divisor);
+        if (__builtin_expect(drops, 0)) {
+          drop<R>(weights, bite, m, lane);
+          for (int r = 0; r < R; r += 2)
+            A::store_words(words + r / 2 * kQueryBlock + v * A::kLanes,
+                           A::join(A::round(weights[r]), A::round(weights[r + 1])));
+        }
       } else {
+        if (__builtin_expect(drops, 0)) drop<R>(weights, bite, m, lane);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) A::store_words(words + r * kQueryBlock + v * A::kLanes, weights[r]);
       }
@@ -192,7 +209,7 @@ struct Forward {
     std::memset(scratch.sums, 0, sizeof(float) * block.geometry.width * kQueryBlock);
     for (int q = 0; q < kQueryBlock; ++q) {
       scratch.reference[q] = scratch.limit[q] = kNone;
-      scratch.shift[q] = scratch.total[q] = 0;
+      scratch.shift[q] = scratch.total[q] = scratch.divisor[q] = 0;
     }
     const VisibleKeys& visible = *block.visible;
     for (int pair = 0; pair < block.pair_count; ++pair)
@@ -205,15 +222,18 @@ struct Forward {
   }
 
   void finish() const {
-    alignas(64) float logsumexp[kQueryBlock];
+    float* const divisor = A::kPair == 2 ? scratch.divisor : scratch.total;
+    // A query without keys gives zeros. One whose scores are all minus infinity divides 0 by 0, as softmax does.
+    for (int q = 0; q < kQueryBlock; ++q)
+      if (block.pair_count == 0 || block.visible->first[q] > block.visible->last[q]) divisor[q] = scratch.total[q] = 1;
     for (int q = 0; q < kQueryBlock; q += A::kLanes) {
-      const Vec total = A::load(scratch.total + q), sum = A::replace_not_positive(total, A::set(1.0f));
-      // Where no key was seen the reference is minus infinity, and so is the logarithm of the sum.
-      A::store(logsumexp + q, A::mul(A::add(A::load(scratch.reference + q), log2_lanes<A>(sum)), A::set(0.69314718f)));
-      A::store(scratch.shift + q, A::div(A::set(block.dropout.keep_scale), sum));
+      A::store(scratch.shift + q, A::div(A::set(block.dropout.keep_scale), A::load(divisor + q)));
+      A::store(scratch.limit + q, log2_lanes<A>(A::load(scratch.total + q)));
     }
+    // In fp64: of a large logsumexp fp32 keeps little enough behind the point. Without keys the reference is -infinity.
+    for (int q = 0; q < block.queries; ++q)
+      block.logsumexp[q] = static_cast<float>((double{scratch.reference[q]} + scratch.limit[q]) * kLn2);
     write_lanes<A>(block.geometry, scratch.sums, scratch.shift, block.queries, block.output, block.output_type);
-    std::memcpy(block.logsumexp, logsumexp, sizeof(float) * block.queries);
   }
 };
 

@@ -37,11 +37,12 @@ struct Avx2Float {
   static Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
   static Vec fms(Vec a, Vec b, Vec c) { return _mm256_fmsub_ps(a, b, c); }
   static Vec dot(Vec sum, Vec a, Vec b) { return _mm256_fmadd_ps(a, b, sum); }
-  static bool any_above(Vec a, Vec b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
+  static Mask above(Vec a, Vec b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
+  static bool any_above(Vec a, Vec b) { return _mm256_movemask_ps(_mm256_castsi256_ps(above(a, b))) != 0; }
+  static Vec blend(Mask mask, Vec a, Vec b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(mask)); }
   static Vec replace_minus_infinity(Vec a, Vec b) {
     return _mm256_blendv_ps(a, b, _mm256_cmp_ps(a, set(-__builtin_inff()), _CMP_EQ_OQ));
   }
-  static Vec replace_not_positive(Vec a, Vec b) { return _mm256_blendv_ps(b, a, _mm256_cmp_ps(a, zero(), _CMP_GT_OQ)); }
 
   /// Exponents below this give 0: 2^x would not be a normal number.
   static Vec lowest() { return set(-126.0f); }
@@ -58,9 +59,11 @@ struct Avx2Float {
     return _mm256_blendv_ps(_mm256_andnot_ps(too_small, scaled), x, nan);
   }
 
-  /// floor(log2(x)) of a normal x > 0, and x divided by that power of 2.
+  /// floor(log2(x)) of a normal x > 0 (NaN of NaN), and x divided by that power of 2.
   static Vec exponent(Vec x) {
-    return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(x), 23), _mm256_set1_epi32(127)));
+    const Ints biased = _mm256_srli_epi32(_mm256_castps_si256(x), 23);
+    return _mm256_blendv_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127))), x,
+                            _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
   }
   static Vec mantissa(Vec x) {
     return _mm256_or_ps(_mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x007fffff))), set(1.0f));
@@ -72,9 +75,7 @@ struct Avx2Float {
         _mm256_or_si256(_mm256_cmpgt_epi32(load_ints(first), k), _mm256_cmpgt_epi32(k, load_ints(last)));
     return _mm256_xor_si256(hidden, _mm256_set1_epi32(-1));
   }
-  static Vec select(Mask mask, Vec x, float other) {
-    return _mm256_blendv_ps(set(other), x, _mm256_castsi256_ps(mask));
-  }
+  static Vec select(Mask mask, Vec x, float other) { return blend(mask, x, set(other)); }
 
   static Ints mix_bits(Ints x) {
     x = _mm256_xor_si256(x, _mm256_srli_epi32(x, 16));

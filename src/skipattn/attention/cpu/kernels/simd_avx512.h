@@ -32,14 +32,13 @@ struct Avx512 {
   static Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
   static Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
   static Vec fms(Vec a, Vec b, Vec c) { return _mm512_fmsub_ps(a, b, c); }
-  static bool any_above(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
+  static Mask above(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+  static bool any_above(Vec a, Vec b) { return above(a, b) != 0; }
+  /// a in the lanes of the mask, b elsewhere.
+  static Vec blend(Mask mask, Vec a, Vec b) { return _mm512_mask_mov_ps(b, mask, a); }
   /// a where it is not minus infinity, else b.
   static Vec replace_minus_infinity(Vec a, Vec b) {
     return _mm512_mask_mov_ps(a, _mm512_cmpeq_ps_mask(a, set(-__builtin_inff())), b);
-  }
-  /// a where it is above zero, else b.
-  static Vec replace_not_positive(Vec a, Vec b) {
-    return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(a, zero(), _CMP_GT_OQ), a);
   }
 
   /// x - floor(x), 0 for minus infinity.
@@ -57,7 +56,7 @@ struct Avx512 {
                                         _mm512_loadu_si512(last));
   }
   /// x in the lanes of the mask, `other` elsewhere.
-  static Vec select(Mask mask, Vec x, float other) { return _mm512_mask_mov_ps(set(other), mask, x); }
+  static Vec select(Mask mask, Vec x, float other) { return blend(mask, x, set(other)); }
 
   static Ints mix_bits(Ints x) {
     x = _mm512_xor_si512(x, _mm512_srli_epi32(x, 16));
@@ -186,6 +185,8 @@ struct Avx512Pairs : Avx512 {
                                                27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
     return _mm512_castsi512_ps(_mm512_permutex2var_epi16(_mm512_castps_si512(a), upper_halves, _mm512_castps_si512(b)));
   }
+  /// Words of (1, 1).
+  static Vec ones() { return _mm512_castsi512_ps(_mm512_set1_epi32(0x3f803f80)); }
   static void store_words(uint32_t* p, Vec x) { _mm512_storeu_si512(p, _mm512_castps_si512(x)); }
 };
 #endif
