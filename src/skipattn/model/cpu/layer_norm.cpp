@@ -22,6 +22,7 @@ struct ForwardRows {
   const float* bias;  // null: none
   int64_t width;
   float epsilon;
+  bool centred;
 };
 
 /// Adds the branch to one row where there is one; the row to norm is at `input` afterwards. Returns its mean.
@@ -62,7 +63,8 @@ template <typename T>
 SKIPATTN_INLINE void forward_rows(const ForwardRows& f, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     const float* input = nullptr;
-    const float mean = add_branch<T>(f, row, input);
+    const float row_mean = add_branch<T>(f, row, input);
+    const float mean = f.centred ? row_mean : 0.0f;
     const float rstd = inverse_deviation(input, mean, f.width, f.epsilon);
     f.statistics[2 * row] = mean;
     f.statistics[2 * row + 1] = rstd;
@@ -94,6 +96,7 @@ struct BackwardRows {
   const float* weight;
   const float* bias;  // null: none
   int64_t width;
+  bool centred;
 };
 
 /// One row. sums: [2, D], this block's weight and bias gradients so far.
@@ -113,7 +116,7 @@ SKIPATTN_INLINE void backward_row(const BackwardRows& b, int64_t row, float* sum
     sum += weighted;
     product += weighted * unit;
   }
-  const float mean_gradient = simd::sum(sum) / static_cast<float>(b.width);
+  const float mean_gradient = b.centred ? simd::sum(sum) / static_cast<float>(b.width) : 0.0f;
   const float mean_product = simd::sum(product) / static_cast<float>(b.width);
   T* rounded = b.rounded != nullptr ? static_cast<T*>(b.rounded) + start : nullptr;
   T* normed = b.normed != nullptr ? static_cast<T*>(b.normed) + start : nullptr;
@@ -150,7 +153,7 @@ void layer_norm_forward(const NormForward& call, const NormParameters& norm) {
                             pointer_or_null<float>(call.sum),  call.normed.data_ptr(),
                             data<float>(call.statistics),      data<float>(norm.weight),
                             pointer_or_null<float>(norm.bias), call.residual.size(-1),
-                            static_cast<float>(norm.epsilon)};
+                            static_cast<float>(norm.epsilon),  norm.centred};
   const bool bf16 = call.normed.scalar_type() == at::kBFloat16;
   for_row_blocks(call.residual.size(0), [&](int64_t, int64_t begin, int64_t end) {
     bf16 ? forward_rows_bf16(rows, begin, end) : forward_rows_fp32(rows, begin, end);
@@ -172,7 +175,8 @@ void layer_norm_backward(const NormBackward& call, const NormParameters& norm) {
                              pointer_or_null(call.normed),
                              data<float>(norm.weight),
                              pointer_or_null<float>(norm.bias),
-                             width};
+                             width,
+                             norm.centred};
   const bool bf16 = call.normed_gradient.scalar_type() == at::kBFloat16;
   float* partial = data<float>(call.scratch);
   for_row_blocks(count, [&](int64_t block, int64_t begin, int64_t end) {

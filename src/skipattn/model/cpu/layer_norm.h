@@ -1,4 +1,5 @@
-// LayerNorm over the fp32 residual, fused with what stands beside it in a layer. D is the row width, rows contiguous.
+// LayerNorm, and RMSNorm (Zhang & Sennrich 2019), over the fp32 residual, fused with what stands beside it in a layer.
+// D is the row width, rows contiguous.
 //
 //   forward:  residual += branch;  normed = (residual - mean) * rstd * weight + bias
 //   backward: gradient += d normed through the norm;  rounded = gradient;  normed is made again on the way
@@ -15,6 +16,7 @@ struct NormParameters {
   at::Tensor weight = {};  ///< fp32 [D]
   at::Tensor bias = {};    ///< fp32 [D] or undefined
   double epsilon = 1e-5;
+  bool centred = true;  ///< false: RMSNorm, which takes no mean off
 };
 
 /// One forward call. Outputs may not overlap inputs, but `sum` may be `residual`.
@@ -23,7 +25,7 @@ struct NormForward {
   at::Tensor branch = {};      ///< fp32 or bf16 [N, D] to add first, or undefined
   at::Tensor sum = {};         ///< fp32 [N, D]: residual + branch; not written without a branch
   at::Tensor normed = {};      ///< out, fp32 or bf16 [N, D]
-  at::Tensor statistics = {};  ///< out, fp32 [N, 2]: mean and 1 / deviation of each row
+  at::Tensor statistics = {};  ///< out, fp32 [N, 2]: mean (RMSNorm: 0) and 1 / deviation of each row
 };
 void layer_norm_forward(const NormForward& call, const NormParameters& norm);
 

@@ -101,6 +101,41 @@ TEST(LayerNorm, BackwardIsAsExactAsTorch) {
   }
 }
 
+at::Tensor plain_rms_norm(const at::Tensor& x, const at::Tensor& weight) {
+  return x * (x.square().mean(1, /*keepdim=*/true) + 1e-5).rsqrt() * weight;
+}
+
+TEST(LayerNorm, WithoutTheMeanItIsRmsNorm) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const Case c{70, 51, dtype, false, false};
+    Data data(c);
+    data.norm.centred = false;
+    const at::Tensor statistics = at::empty({c.rows, 2}), normed = at::empty({c.rows, c.width}, dtype);
+    layer_norm_forward({.residual = data.residual, .normed = normed, .statistics = statistics}, data.norm);
+    const at::Tensor gradient = at::empty({c.rows, c.width}), weight_gradient = at::empty({c.width});
+    layer_norm_backward({.input = data.residual,
+                         .statistics = statistics,
+                         .normed_gradient = data.output_gradient,
+                         .gradient = gradient,
+                         .first = true,
+                         .weight_gradient = weight_gradient,
+                         .scratch = at::empty({norm_scratch(c.width)})},
+                        data.norm);
+    const auto plain = [&](at::ScalarType type) {
+      const std::vector<at::Tensor> inputs = {data.residual.to(type).detach().clone().requires_grad_(),
+                                              data.norm.weight.to(type).detach().clone().requires_grad_()};
+      const at::Tensor y = plain_rms_norm(inputs[0], inputs[1]);
+      auto results = torch::autograd::grad({y}, inputs, {data.output_gradient.to(type)});
+      results.push_back(y.detach());
+      return results;
+    };
+    const auto exact = plain(at::kDouble), naive = plain(at::kFloat);
+    EXPECT_LE(relative_error(gradient, exact[0]), 3 * relative_error(naive[0], exact[0]));
+    EXPECT_LE(relative_error(weight_gradient, exact[1]), 3 * relative_error(naive[1], exact[1]));
+    EXPECT_LE(relative_error(normed, exact[2]), 2 * relative_error(naive[2].to(dtype), exact[2]));
+  }
+}
+
 TEST(LayerNorm, SumsDoNotDependOnTheNumberOfThreads) {
   const Case c{2100, 51, at::kFloat, true, false};
   const Data data(c);
