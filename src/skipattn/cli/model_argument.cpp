@@ -4,6 +4,7 @@
 
 #include "skipattn/model/checkpoint.h"
 #include "skipattn/model/hugging_face.h"
+#include "skipattn/model/reroute.h"
 #include "skipattn/routing/routing_argument.h"
 
 namespace skipattn::cli {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <set>
 
 #include "skipattn/core/errors.h"
@@ -30,6 +31,11 @@ bool is_ignorable(const std::string& name, const ModelConfig& config) {
          (config.tied_head && name == "lm_head.weight");
 }
 
+/// The sum is quick to make and not finite when an element is not; a sum that overflows is looked at again.
+bool is_finite(const at::Tensor& value) {
+  return std::isfinite(value.sum().item<double>()) || at::isfinite(value).all().item<bool>();
+}
+
 class Loader {
  public:
   Loader(const fs::path& folder, Decoder& decoder) : files_(folder), decoder_(decoder) {}
@@ -40,7 +46,7 @@ class Loader {
     const auto& specs = decoder_.table().specs;
     for (size_t i = 0; i < specs.size(); ++i) load_one(static_cast<int>(i), specs[i]);
     for (const std::string& name : unused_) faults_.add("tensor '{}' does not belong to this model", name);
-    faults_.throw_if_any("'" + source + "': ");
+    throw_first("'" + source + "': ");
   }
 
  private:
@@ -58,9 +64,26 @@ class Loader {
                   io::shape_text(spec.file_shape()));
       return;
     }
-    at::Tensor value = to_tensor(*stored, name).to(at::kFloat);
+    const at::Tensor raw = to_tensor(*stored, name);
+    if (!raw.is_floating_point()) {
+      faults_.add("tensor '{}' has element type {}; supported are F32, BF16, F16 and F64", name,
+                  io::dtype_name(stored->dtype));
+      return;
+    }
+    at::Tensor value = raw.to(at::kFloat);
+    if (!is_finite(value)) faults_.add("tensor '{}' holds NaN or infinite numbers", name);
     if (spec.transposed_in_file) value = value.t().contiguous();
     decoder_.set_parameter(index, value);
+  }
+
+  /// A folder of another model has hundreds of faults; the first ones tell.
+  void throw_first(const std::string& prefix) const {
+    constexpr size_t kShown = 12;
+    if (faults_.faults().size() <= kShown) return faults_.throw_if_any(prefix);
+    FaultList shown;
+    for (size_t i = 0; i < kShown; ++i) shown.add_text(faults_.faults()[i]);
+    shown.add("{} more of its tensors do not fit", faults_.faults().size() - kShown);
+    shown.throw_if_any(prefix);
   }
 
   io::SafetensorsDirectory files_;
@@ -83,19 +106,25 @@ Decoder load_model(const fs::path& folder) {
   return decoder;
 }
 
-void save_model(const fs::path& folder, const Decoder& decoder, const std::vector<at::Tensor>& values) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+void save_model(const fs::path& folder, const Decoder& decoder, const std::vector<at::Tensor>& values,
+                const SaveOptions& options) {
+  NamedTensors tensors;
   const auto& specs = decoder.table().specs;
-  for (size_t i = 0; i < specs.size(); ++i)
-    tensors.emplace_back(specs[i].name, specs[i].transposed_in_file ? values.at(i).t() : values.at(i));
-  write_tensors(folder / "model.safetensors", tensors);
-  io::write_json_file(folder / "config.json", to_config_json(decoder.config()));
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const at::Tensor value = values.at(i).to(options.dtype);
+    tensors.emplace_back(specs[i].name, specs[i].transposed_in_file ? value.t() : value);
+  }
+  write_tensor_shards(folder, "model", tensors, options.max_shard_bytes);
+  nlohmann::json config = to_config_json(decoder.config());
+  config["torch_dtype"] = options.dtype == at::kBFloat16 ? "bfloat16" : "float32";
+  io::write_json_file(folder / "config.json", config);
 }
 
 int copy_tokenizer_files(const fs::path& from, const fs::path& to) {
   int copied = 0;
-  for (const char* name : {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
-                           "special_tokens_map.json", "added_tokens.json"}) {
+  for (const char* name :
+       {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+        "added_tokens.json", "tokenizer.model", "chat_template.jinja", "generation_config.json"}) {
     if (!fs::is_regular_file(from / name)) continue;
     std::error_code error;
     fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing, error);

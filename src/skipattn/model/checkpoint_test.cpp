@@ -1,15 +1,18 @@
 #include "skipattn/model/checkpoint.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <set>
 
 #include "skipattn/core/errors.h"
 #include "skipattn/io/json_file.h"
 #include "skipattn/io/safetensors.h"
+#include "skipattn/model/reroute.h"
 #include "skipattn/model/test_models.h"
 
 namespace skipattn::model {
@@ -75,6 +78,31 @@ TEST_F(Checkpoint, FilesHoldGpt2sNamesAndLayout) {
   EXPECT_EQ(config["kv_routing"], "sla(distance=2, heads=3, keys=skip, values=skip, which=last)");
   EXPECT_EQ(config["model_type"], "skipattn_gpt2");
   EXPECT_EQ(io::read_json_file(save(random_model("baseline"), "plain") / "config.json")["model_type"], "gpt2");
+}
+
+TEST_F(Checkpoint, WeightsBeyondTheShardSizeAreSplitAndReadBack) {
+  const Decoder decoder = random_model("sla(distance=2, heads=3)");
+  constexpr uint64_t kMaxBytes = 20'000;  // the MLP's matrices take 16 KiB each
+  const fs::path path = folder_ / "shards";
+  fs::create_directories(path);
+  save_model(path, decoder, decoder.parameters(), {.max_shard_bytes = kMaxBytes});
+  EXPECT_FALSE(fs::exists(path / "model.safetensors"));
+  const auto index = io::read_json_file(path / "model.safetensors.index.json");
+  int64_t bytes = 0;
+  std::set<std::string> files;
+  for (const at::Tensor& value : decoder.parameters()) bytes += static_cast<int64_t>(value.nbytes());
+  for (const auto& [name, file] : index["weight_map"].items()) files.insert(file.get<std::string>());
+  EXPECT_EQ(index["metadata"]["total_size"], bytes);
+  EXPECT_EQ(index["weight_map"].size(), decoder.table().specs.size());
+  ASSERT_GT(files.size(), 3u);
+  EXPECT_EQ(*files.begin(), fmt::format("model-00001-of-{:05}.safetensors", files.size()));
+  for (const std::string& file : files) EXPECT_LT(fs::file_size(path / file), kMaxBytes + 4096) << file;
+
+  const Decoder loaded = load_model(path);
+  for (size_t i = 0; i < decoder.parameters().size(); ++i)
+    EXPECT_TRUE(at::equal(decoder.parameters()[i], loaded.parameters()[i])) << decoder.table().specs[i].name;
+  fs::remove(path / *files.rbegin());
+  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr(*files.rbegin()));
 }
 
 TEST_F(Checkpoint, ReroutingKeepsWhatIsLiveAndListsTheRest) {

@@ -1,13 +1,14 @@
-// reroute(): another routing for a model that has weights already.
+#include "skipattn/model/reroute.h"
+
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 
 #include "skipattn/core/errors.h"
 #include "skipattn/core/text.h"
-#include "skipattn/model/checkpoint.h"
 
 namespace skipattn::model {
 
@@ -73,9 +74,76 @@ std::string dropped_text(const routing::LayerPlan& before, const routing::LayerP
   return join(parts, ", ");
 }
 
+/// Row of a fused [Q; K; V] parameter where a head of a layer begins; -1 when it has no weights.
+int64_t first_row(const Decoder& decoder, size_t layer, int head, bool is_value) {
+  const routing::LayerPlan& plan = decoder.plan().layers[layer];
+  const std::vector<int>& live = is_value ? plan.live_values : plan.live_keys;
+  const auto found = std::ranges::find(live, head);
+  if (found == live.end()) return -1;
+  const auto slot = static_cast<int64_t>(found - live.begin()) +
+                    (is_value ? static_cast<int64_t>(plan.live_keys.size()) : int64_t{0});
+  return (decoder.config().heads + slot) * decoder.config().head_width;
+}
+
+/// A head whose weights go, and the one that it reads instead.
+struct Loss {
+  size_t layer = 0;
+  int head = 0;
+  size_t lender = 0;       ///< layer
+  int64_t lender_row = 0;  ///< in the new model's parameters
+};
+
+/// Keys (or values) that `source` has and `target` has not, of heads that read a single other head.
+std::vector<Loss> find_losses(const Decoder& source, const Decoder& target, bool is_value) {
+  std::vector<Loss> losses;
+  for (size_t l = 0; l < target.plan().layers.size(); ++l) {
+    const auto& heads = target.plan().layers[l].heads;
+    for (size_t h = 0; h < heads.size(); ++h) {
+      const int head = static_cast<int>(h);
+      if (heads[h].size() != 1 || first_row(source, l, head, is_value) < 0 || first_row(target, l, head, is_value) >= 0)
+        continue;
+      const routing::SlotPair& pair = heads[h][0];
+      const auto lender = static_cast<size_t>(is_value ? pair.value_layer : pair.key_layer);
+      const routing::LayerPlan& lending = target.plan().layers[lender];
+      const int lent = is_value ? lending.live_values[pair.value_slot] : lending.live_keys[pair.key_slot];
+      losses.push_back({l, head, lender, first_row(target, lender, lent, is_value)});
+    }
+  }
+  return losses;
+}
+
+/// Lend::kMean for one kind of parameter, weight or bias of the fused projection.
+void lend_means(const Decoder& source, Decoder& target, int LayerIndex::*which) {
+  const int64_t d = target.config().head_width;
+  const std::vector<Loss> losses[] = {find_losses(source, target, false), find_losses(source, target, true)};
+  for (size_t m = 0; m < target.table().layers.size(); ++m) {
+    const int parameter = target.table().layers[m].*which;
+    if (parameter < 0) return;
+    at::Tensor mean = target.parameters()[parameter].clone();
+    std::map<int64_t, int64_t> shares;  // of each lending head's first row
+    for (const bool is_value : {false, true}) {
+      for (const Loss& loss : losses[is_value]) {
+        if (loss.lender != m) continue;
+        const at::Tensor& theirs = source.parameters()[source.table().layers[loss.layer].*which];
+        mean.narrow(0, loss.lender_row, d)
+            .add_(theirs.narrow(0, first_row(source, loss.layer, loss.head, is_value), d));
+        ++shares[loss.lender_row];
+      }
+    }
+    for (const auto& [row, count] : shares) mean.narrow(0, row, d).div_(static_cast<double>(count + 1));
+    target.set_parameter(parameter, mean);
+  }
+}
+
 }  // namespace
 
-Rerouted reroute(const Decoder& source, const std::string& routing) {
+Lend parse_lend(const std::string& text) {
+  if (text == "own") return Lend::kOwn;
+  if (text == "mean") return Lend::kMean;
+  throw InputError("lend '{}': must be own or mean", text);
+}
+
+Rerouted reroute(const Decoder& source, const std::string& routing, Lend lend) {
   ModelConfig config = source.config();
   config.routing = routing;
   Rerouted result{Decoder(config), {}, {}};
@@ -83,8 +151,10 @@ Rerouted reroute(const Decoder& source, const std::string& routing) {
   const auto &before = source.table().specs, &after = result.decoder.table().specs;
   for (size_t i = 0; i < before.size(); ++i) {
     result.decoder.set_parameter(static_cast<int>(i), select_rows(source.parameters()[i], before[i], after[i]));
-    result.kept.push_back(after[i].name);
+    if (after[i].elements() > 0) result.kept.push_back(after[i].name);
   }
+  if (lend == Lend::kMean)
+    for (const auto which : {&LayerIndex::qkv_weight, &LayerIndex::qkv_bias}) lend_means(source, result.decoder, which);
   for (size_t l = 0; l < source.plan().layers.size(); ++l) {
     const std::string lost = dropped_text(source.plan().layers[l], result.decoder.plan().layers[l]);
     if (lost.empty()) continue;

@@ -1,10 +1,12 @@
 #include "skipattn/model/tensor_file.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <cstring>
 
 #include "skipattn/core/errors.h"
+#include "skipattn/io/json_file.h"
 
 namespace skipattn::model {
 
@@ -22,6 +24,22 @@ io::DType stored_type(const at::Tensor& tensor) {
   TORCH_INTERNAL_ASSERT(false, "no stored form for ", tensor.scalar_type());
 }
 
+/// Cuts the list, in order, into runs of at most `max_bytes`.
+std::vector<NamedTensors> cut(const NamedTensors& tensors, uint64_t max_bytes) {
+  std::vector<NamedTensors> shards;
+  uint64_t filled = 0;
+  for (const auto& named : tensors) {
+    const auto bytes = static_cast<uint64_t>(named.second.nbytes());
+    if (shards.empty() || (max_bytes > 0 && filled + bytes > max_bytes)) {
+      shards.emplace_back();
+      filled = 0;
+    }
+    shards.back().push_back(named);
+    filled += bytes;
+  }
+  return shards;
+}
+
 }  // namespace
 
 at::Tensor to_tensor(const io::StoredTensor& stored, const std::string& name) {
@@ -35,7 +53,7 @@ at::Tensor to_tensor(const io::StoredTensor& stored, const std::string& name) {
                    io::dtype_name(stored.dtype));
 }
 
-void write_tensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
                    std::map<std::string, std::string> metadata) {
   std::vector<io::TensorDeclaration> declarations;
   for (const auto& [name, tensor] : tensors) declarations.push_back({name, stored_type(tensor), tensor.sizes().vec()});
@@ -45,6 +63,27 @@ void write_tensors(const std::filesystem::path& path, const std::vector<std::pai
     writer.write(name, {static_cast<const std::byte*>(plain.const_data_ptr()), static_cast<size_t>(plain.nbytes())});
   }
   writer.commit();
+}
+
+void write_tensor_shards(const std::filesystem::path& folder, const std::string& stem, const NamedTensors& tensors,
+                         uint64_t max_bytes) {
+  const std::vector<NamedTensors> shards = cut(tensors, max_bytes);
+  if (shards.size() <= 1) {
+    write_tensors(folder / (stem + ".safetensors"), tensors);
+    return;
+  }
+  nlohmann::json files = nlohmann::json::object();
+  int64_t total = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const std::string name = fmt::format("{}-{:05}-of-{:05}.safetensors", stem, i + 1, shards.size());
+    write_tensors(folder / name, shards[i]);
+    for (const auto& [tensor, value] : shards[i]) {
+      files[tensor] = name;
+      total += static_cast<int64_t>(value.nbytes());
+    }
+  }
+  io::write_json_file(folder / (stem + ".safetensors.index.json"),
+                      {{"metadata", {{"total_size", total}}}, {"weight_map", files}});
 }
 
 }  // namespace skipattn::model

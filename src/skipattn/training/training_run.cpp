@@ -12,6 +12,7 @@
 #include "skipattn/core/text.h"
 #include "skipattn/io/atomic_file.h"
 #include "skipattn/model/checkpoint.h"
+#include "skipattn/model/reroute.h"
 #include "skipattn/training/diverged.h"
 #include "skipattn/training/metrics_log.h"
 #include "skipattn/training/run_data.h"

@@ -1,0 +1,35 @@
+"""Configurations of exported decoders whose attention heads may read the keys and values of lower layers.
+
+`skipattn` holds all that the model is built from (written by `skipattn convert --format hf`); the other keys are the
+model family's usual ones, for those who ask a configuration for its sizes.
+"""
+from transformers import PretrainedConfig
+
+# Transformers would lay a cache out by these, cutting every layer's keys to its own window, also where a reader with
+# a longer window borrows them. So they are kept out of its sight, and written back when saving.
+HIDDEN_KEYS = ("sliding_window", "layer_types", "max_window_layers", "use_sliding_window")
+
+
+class SkipattnConfig(PretrainedConfig):
+    keys_to_ignore_at_inference = ["past_key_values"]
+
+    def __init__(self, skipattn=None, **kwargs):
+        self.skipattn = skipattn or {}
+        self.hidden_keys = {key: kwargs.pop(key) for key in HIDDEN_KEYS if key in kwargs}
+        self.hidden_keys["model_type"] = kwargs.pop("model_type", self.model_type)  # the class has one for all families
+        super().__init__(**kwargs)
+
+    def to_dict(self):
+        result = super().to_dict()
+        result.update(result.pop("hidden_keys", {}))
+        return result
+
+
+class SkipattnGpt2Config(SkipattnConfig):
+    model_type = "skipattn_gpt2"
+    attribute_map = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions",
+                     "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"}
+
+
+class SkipattnLlamaConfig(SkipattnConfig):
+    model_type = "skipattn_llama"

@@ -1,0 +1,66 @@
+#include "skipattn/model/context_length.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "skipattn/core/errors.h"
+#include "skipattn/model/test_models.h"
+
+namespace skipattn::model {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::random_tokens;
+using testing::small_config;
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+at::Tensor positions_of(const Decoder& decoder) {
+  return decoder.parameters()[decoder.table().position_embedding];
+}
+
+TEST(ContextLength, CopiesBeginAgainAtTheFirstPosition) {
+  const Decoder source = testing::small_decoder(small_config("sla(distance=2, heads=3)"));  // 40 positions
+  const Decoder longer = with_context(source, 100, Lengthening::kFamily);
+  EXPECT_EQ(longer.config().positions, 100);
+  for (const int64_t place : {0, 39, 40, 41, 79, 80, 99})
+    EXPECT_TRUE(at::equal(positions_of(longer)[place], positions_of(source)[place % 40])) << place;
+  const Input input{.tokens = random_tokens(2, 40, 61)};
+  EXPECT_TRUE(at::equal(longer.hidden_states(input), source.hidden_states(input)));
+  longer.hidden_states({.tokens = random_tokens(1, 100, 61)});
+  EXPECT_THAT(error_of([&] { longer.hidden_states({.tokens = random_tokens(1, 101, 61)}); }), HasSubstr("100 tokens"));
+}
+
+TEST(ContextLength, InterpolationDrawsTheTableOut) {
+  const Decoder source = testing::small_decoder(small_config("baseline"));
+  const Decoder longer = with_context(source, 79, Lengthening::kInterpolate);  // a point between every two
+  const at::Tensor before = positions_of(source), after = positions_of(longer);
+  for (int64_t place = 0; place < 79; ++place) {
+    const at::Tensor expected = (before[place / 2] + before[(place + 1) / 2]) / 2;
+    EXPECT_TRUE(at::allclose(after[place], expected, 1e-10, 1e-10)) << place;
+  }
+}
+
+TEST(ContextLength, FewerPositionsAreTheFirstOnes) {
+  const Decoder source = testing::small_decoder(small_config("baseline"));
+  for (const Lengthening method : {Lengthening::kCopy, Lengthening::kInterpolate})
+    EXPECT_TRUE(at::equal(positions_of(with_context(source, 7, method)), positions_of(source).narrow(0, 0, 7)));
+}
+
+TEST(ContextLength, MethodsOfOtherPositionsAreRefused) {
+  const Decoder source = testing::small_decoder(small_config("baseline"));
+  EXPECT_THAT(error_of([&] { with_context(source, 80, Lengthening::kLinear); }), HasSubstr("copy or interpolate"));
+  EXPECT_THAT(error_of([&] { with_context(source, 80, Lengthening::kBase); }), HasSubstr("copy or interpolate"));
+  EXPECT_THAT(error_of([&] { parse_lengthening("yarn"); }), HasSubstr("must be copy, interpolate, linear or base"));
+}
+
+}  // namespace
+}  // namespace skipattn::model

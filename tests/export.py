@@ -1,0 +1,175 @@
+"""convert --format hf: a routed model opened by Transformers with trust_remote_code gives our logits, with nothing of ours.
+
+Run with the Transformers of this Python, and with an older one when SKIPATTN_OLD_TRANSFORMERS names a Python that has it.
+"""
+import json
+import os
+import subprocess
+import sys
+
+import harness
+from harness import run, run_json
+
+harness.require("torch", "transformers", "safetensors", "numpy")
+import numpy
+import torch
+import transformers
+from safetensors.numpy import load_file
+from transformers import AutoModelForCausalLM
+
+from parity_transformers import ROUTINGS, random_gpt2
+
+OLDEST = "4.50"  # what docs/commands/convert.md names
+LIMIT = 1e-4
+MORE_ROUTINGS = [
+    "yoco(split=1/2, window=8)",
+    "sla(distance=1, heads=4, values=own, window=5)",
+    """{"layers": 4, "kv_heads": 4, "routes": [{"layer": 1, "head": [0, 1, 2, 3], "key": 0, "value": 0},
+        {"layer": 2, "head": 1, "key": "none", "value": "none"}]}""",
+]
+
+
+def our_logits(model, folder, context, windows, vocabulary):
+    tokens = harness.write_tokens(folder / "tokens.bin", windows * context + 1, vocabulary)
+    run("eval", "--model", model, "--data", folder / "tokens.bin", "--context", context, "--dtype", "fp32",
+        "--dump-logits", folder / "logits.safetensors", "--quiet")
+    ids = torch.from_numpy(tokens[:windows * context].astype(numpy.int64)).view(windows, context)
+    return ids, torch.from_numpy(load_file(folder / "logits.safetensors")["logits"])
+
+
+def open_exported(path):
+    model, info = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=True, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
+    return model.eval()
+
+
+def difference(a, b):
+    assert a.shape == b.shape, (a.shape, b.shape)
+    return (a - b).abs().max().item()
+
+
+def cached_logits(model, ids, steps, mask=None):
+    """The same tokens in pieces that end at `steps`, each seeing the others through the cache."""
+    cache, pieces, begin = None, [], 0
+    for end in steps:
+        result = model(ids[:, begin:end], past_key_values=cache, use_cache=True,
+                       attention_mask=None if mask is None else mask[:, :end])
+        pieces.append(result.logits)
+        cache, begin = result.past_key_values, end
+    return torch.cat(pieces, dim=1), cache
+
+
+def cache_elements(cache):
+    if hasattr(cache, "layers"):
+        return sum(x.numel() for layer in cache.layers if layer.is_initialized for x in (layer.keys, layer.values))
+    return sum(x.numel() for x in (*cache.key_cache, *cache.value_cache))
+
+
+def check_logits(model, ids, expected):
+    with torch.no_grad():
+        found = [difference(model(ids).logits, expected)]
+        length = ids.shape[1]
+        logits, cache = cached_logits(model, ids, [7, 8, 9, length - 2, length - 1, length])
+        found.append(difference(logits, expected))
+        padding = 5
+        padded = torch.cat([torch.zeros(len(ids), padding, dtype=torch.long), ids], dim=1)
+        padded[1:2, :padding + 3] = 0  # the second row has three tokens less
+        mask = torch.ones_like(padded)
+        mask[:, :padding] = 0
+        shifted = ids.clone()
+        shifted[1, :-3] = ids[1, 3:]
+        mask_ragged = mask.clone()
+        ragged = padded.clone()
+        ragged[1] = torch.cat([torch.zeros(padding + 3, dtype=torch.long), ids[1, :-3]])
+        mask_ragged[1, :padding + 3] = 0
+        for logits in (model(ragged, attention_mask=mask_ragged).logits,
+                       cached_logits(model, ragged, [padding + 6, padding + 7, length, length + padding], mask_ragged)[0]):
+            found.append(difference(logits[0, padding:], expected[0]))
+            found.append(difference(logits[1, padding + 3:], expected[1, :-3]))
+    assert max(found) <= LIMIT, found
+    return max(found), cache
+
+
+def check_generation(model, ids):
+    """Greedy generation, alone and in a left-padded batch, equals taking the best token of the full pass each time."""
+    prompts = [ids[0, :9], ids[1, :5]]
+    expected = []
+    with torch.no_grad():
+        for prompt in prompts:
+            for _ in range(6):
+                prompt = torch.cat([prompt, model(prompt[None]).logits[:, -1].argmax(-1)])
+            expected.append(prompt[-6:])
+        padded = torch.zeros(2, 9, dtype=torch.long)
+        mask = torch.zeros_like(padded)
+        for row, prompt in enumerate(prompts):
+            padded[row, 9 - len(prompt):] = prompt
+            mask[row, 9 - len(prompt):] = 1
+        settings = dict(max_new_tokens=6, do_sample=False, pad_token_id=0, eos_token_id=None)
+        together = model.generate(padded, attention_mask=mask, **settings)
+        alone = model.generate(prompts[0][None], **settings)
+        beams = model.generate(prompts[0][None], num_beams=3, **settings)
+    assert torch.equal(together[:, -6:], torch.stack(expected)), (together, expected)
+    assert torch.equal(alone[0, -6:], expected[0]) and beams.shape == (1, 15)
+
+
+def check_folder(path, folder, routing, vocabulary):
+    """All of the above for one exported folder; also what was saved by Transformers is ours again."""
+    ids, expected = our_logits(path, folder, 40, 2, vocabulary)
+    model = open_exported(path)
+    worst, cache = check_logits(model, ids, expected)
+    check_generation(model, ids)
+    plan = run_json("plan", "--model", path)
+    live = plan["live_key_heads"] + plan["live_value_heads"]
+    assert cache_elements(cache) == 2 * 40 * live * plan["head_width"], "the cache holds dead heads"
+    assert sum(p.numel() for p in model.parameters()) == plan["parameters"]
+    model.save_pretrained(folder / "again")
+    assert torch.equal(our_logits(folder / "again", folder, 40, 2, vocabulary)[1], expected)
+    print(f"         {routing[:60]}: {worst:.1e}, {live} of {2 * plan['layers'] * plan['kv_heads']} heads in the cache")
+
+
+def check_all(folder):
+    """Every exported folder below `folder`: {"routing", "vocabulary"} of each stand in its export.json."""
+    for description in sorted(folder.glob("*/export.json")):
+        place = folder / ("work-" + description.parent.name)
+        place.mkdir(exist_ok=True)
+        known = json.loads(description.read_text())
+        check_folder(description.parent, place, known["routing"], known["vocabulary"])
+
+
+def export(source, folder, routings, vocabulary):
+    for number, routing in enumerate(routings):
+        target = folder / f"{source.name}-{number}"
+        run("convert", "--from", source, "--to", target, "--routing", routing, "--format", "hf", "--quiet")
+        (target / "export.json").write_text(json.dumps({"routing": routing, "vocabulary": vocabulary}))
+
+
+def export_everything(folder):
+    random_gpt2(folder / "gpt2")
+    export(folder / "gpt2", folder, ROUTINGS + MORE_ROUTINGS, 311)
+    random_gpt2(folder / "gpt2-untied", tie_word_embeddings=False, scale_attn_by_inverse_layer_idx=True,
+                activation_function="gelu", n_inner=100)
+    export(folder / "gpt2-untied", folder, ["sla(distance=2, heads=3)"], 311)
+
+
+def test_routed_exports_give_our_logits(folder):
+    export_everything(folder)
+    print(f"         Transformers {transformers.__version__}")
+    check_all(folder)
+
+
+def test_routed_exports_in_an_older_transformers(folder):
+    python = os.environ.get("SKIPATTN_OLD_TRANSFORMERS")
+    if not python:
+        print(f"         (SKIPATTN_OLD_TRANSFORMERS names no Python with Transformers {OLDEST}: left out)")
+        return
+    export_everything(folder)
+    subprocess.run([python, __file__, "--check", folder], check=True, timeout=900)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--check"]:
+        import pathlib
+        print(f"         Transformers {transformers.__version__}")
+        check_all(pathlib.Path(sys.argv[2]))
+    else:
+        harness.main(globals())
