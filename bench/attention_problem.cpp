@@ -4,6 +4,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/GradMode.h>
 
+#include "skipattn/attention/cpu/buffer.h"
+
 namespace skipattn::bench {
 
 namespace {
@@ -11,6 +13,13 @@ namespace {
 /// Heads [begin, begin + count) of a fused projection as a view [B, count, T, d].
 at::Tensor head_view(const at::Tensor& fused, int64_t begin, int64_t count, int64_t width) {
   return fused.narrow(2, begin * width, count * width).unflatten(2, {count, width}).transpose(1, 2);
+}
+
+/// A copy in memory like the model's, which large buffers take in huge pages where the system gives them.
+at::Tensor in_model_memory(const at::Tensor& x) {
+  const int64_t rows = x.numel() / x.size(-1);
+  const at::Tensor copy = attention::cpu::pooled_heads_inner({1, 1, rows, x.size(-1)}, x.options()).view(x.sizes());
+  return copy.copy_(x);
 }
 
 attention::Options options_of(const AttentionShape& shape) {
@@ -30,7 +39,8 @@ AttentionProblem::AttentionProblem(const AttentionShape& shape) : shape_(shape) 
   const int64_t h = shape.heads, own = h - shape.borrowed, d = shape.head_width;
   at::Generator generator = at::detail::createCPUGenerator(1);
   const auto random = [&](int64_t rows) {
-    return at::randn({shape.batch, shape.length, rows * d}, generator, at::TensorOptions(at::kFloat)).to(shape.dtype);
+    const at::Tensor x = at::randn({shape.batch, shape.length, rows * d}, generator, at::TensorOptions(at::kFloat));
+    return in_model_memory(x.to(shape.dtype));
   };
   const at::Tensor layer = random(h + 2 * own), lender = random(3 * h);
   query_ = head_view(layer, 0, h, d);
@@ -41,10 +51,10 @@ AttentionProblem::AttentionProblem(const AttentionShape& shape) : shape_(shape) 
     pairs_.push_back({{first, head, first + 1, head}});
   }
   gradient_ = head_view(random(h), 0, h, d);
-  q_ = query_.contiguous();
-  k_ = at::cat({sources_[0], sources_[2].slice(1, own)}, 1).contiguous();
-  v_ = at::cat({sources_[1], sources_[3].slice(1, own)}, 1).contiguous();
-  contiguous_gradient_ = gradient_.contiguous();
+  q_ = in_model_memory(query_);
+  k_ = in_model_memory(at::cat({sources_[0], sources_[2].slice(1, own)}, 1));
+  v_ = in_model_memory(at::cat({sources_[1], sources_[3].slice(1, own)}, 1));
+  contiguous_gradient_ = in_model_memory(gradient_);
   if (own == 0) {  // a layer that projects no keys and values of its own offers none
     sources_.erase(sources_.begin(), sources_.begin() + 2);
     for (auto& head : pairs_) head.front() = {0, head.front().key_head, 1, head.front().value_head};

@@ -1,4 +1,5 @@
 #include "skipattn/attention/cpu/flash_problem.h"
+#include "skipattn/attention/cpu/turns.h"
 #include "skipattn/attention/cpu/workers.h"
 
 namespace skipattn::attention::cpu {
@@ -18,22 +19,28 @@ class ForwardCall {
               const Result& result)
       : p_(problem, kernels), query_(problem.query), output_(result.output), logsumexp_(result.logsumexp) {
     CallPanels call_panels(p_, panels);
-    if (p_.keys > 0) collect_panels(call_panels);
+    PackJobs jobs;
+    if (p_.keys > 0) collect_panels(call_panels, jobs);
     std::vector<WorkerScratch> scratch(worker_count());
-    // Head by head, so that keys and values stay in the cache; a head's last blocks first, which are the largest under a
-    // causal mask.
-    run_tasks(p_.batch * p_.heads * p_.blocks, [&](int64_t task, int worker) {
-      const int64_t head = task / p_.blocks;
+    // One list of tasks, so that nothing waits for all threads: what has to be packed, then head by head, so that keys and
+    // values stay in the cache; a head's last blocks first, which are the largest under a causal mask.
+    Done packed{1};
+    run_tasks(jobs.tasks() + p_.batch * p_.heads * p_.blocks, [&](int64_t index, int worker) {
+      if (index < jobs.tasks()) {
+        jobs.run(index);
+        packed.finish(0);
+        return;
+      }
+      packed.wait(0, jobs.tasks());
+      const int64_t task = index - jobs.tasks(), head = task / p_.blocks;
       run_block(head / p_.heads, head % p_.heads, p_.blocks - 1 - task % p_.blocks, scratch[worker]);
     });
   }
 
  private:
-  /// Packs every source that is read, before the threads begin.
-  void collect_panels(CallPanels& panels) {
-    PackJobs jobs;
+  /// Where every pair's panels are, and the packing of those that are not there yet.
+  void collect_panels(CallPanels& panels, PackJobs& jobs) {
     panels.want_for_forward(jobs);
-    run_tasks(jobs.tasks(), [&](int64_t task, int) { jobs.run(task); });
     const auto& pairs = p_.problem.pairs;
     panels_.resize(p_.batch * p_.kv_heads);
     for (int64_t b = 0; b < p_.batch; ++b)
