@@ -112,12 +112,37 @@ def check_generation(model, ids):
     assert torch.equal(alone[0, -6:], expected[0]) and beams.shape == (1, 15)
 
 
+def check_training(model, ids):
+    """The loss is the mean over the next tokens, and its gradient reaches every parameter."""
+    model.zero_grad()
+    result = model(ids, labels=ids)
+    expected = torch.nn.functional.cross_entropy(result.logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    assert abs(result.loss.item() - expected.item()) < 1e-5, (result.loss, expected)
+    result.loss.backward()
+    without = [name for name, value in model.named_parameters() if value.grad is None or not value.grad.abs().max() > 0]
+    assert not without, without
+
+
+def check_refusals(model, ids):
+    for settings, says in [({"output_attentions": True}, "never written down"),
+                           ({"attention_mask": torch.ones(2, 1, 40, 40)}, "must be [batch, tokens so far]"),
+                           ({"past_key_values": [(ids, ids)]}, "must be a DynamicCache")]:
+        try:
+            model(ids, **settings)
+        except ValueError as error:
+            assert says in str(error), error
+        else:
+            raise AssertionError(f"{settings} was taken")
+
+
 def check_folder(path, folder, routing, vocabulary):
     """All of the above for one exported folder; also what was saved by Transformers is ours again."""
     ids, expected = our_logits(path, folder, 40, 2, vocabulary)
     model = open_exported(path)
     worst, cache = check_logits(model, ids, expected)
     check_generation(model, ids)
+    check_training(model, ids)
+    check_refusals(model, ids)
     plan = run_json("plan", "--model", path)
     live = plan["live_key_heads"] + plan["live_value_heads"]
     assert cache_elements(cache) == 2 * 40 * live * plan["head_width"], "the cache holds dead heads"

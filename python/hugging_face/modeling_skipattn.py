@@ -295,6 +295,8 @@ class SkipattnModel(PreTrainedModel, GenerationMixin):
             raise ValueError("output_attentions: the attention weights of this model are never written down")
         if attention_mask is not None and attention_mask.dim() != 2:
             raise ValueError(f"attention_mask: must be [batch, tokens so far], not {tuple(attention_mask.shape)}")
+        if past_key_values is not None and not isinstance(past_key_values, DynamicCache):
+            raise ValueError(f"past_key_values: must be a DynamicCache, not a {type(past_key_values).__name__}")
         embedding, blocks, norm = self.body.parts()
         x = embedding(input_ids) if inputs_embeds is None else inputs_embeds
         use_cache = getattr(self.config, "use_cache", True) if use_cache is None else use_cache
