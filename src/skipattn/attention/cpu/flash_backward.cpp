@@ -215,8 +215,10 @@ class BackwardCall {
     std::fill_n(scratch.grad_key.floats(), sums, 0.0f);
     std::fill_n(scratch.grad_value.floats(), sums, 0.0f);
     const ChunkPlace place{b, kv_head, first_key, keys};
-    for (int64_t group = 0; group < p_.group; ++group) run_queries(c, group, place, scratch);
     const PairContributions& sides = contributions_[kv_head][c.pair];
+    for (const Contribution& side : {sides.key, sides.value})
+      HeadRows(call_.sources[side.tensor].out).prefetch_to_write(b, side.head, first_key, keys, g.width);
+    for (int64_t group = 0; group < p_.group; ++group) run_queries(c, group, place, scratch);
     add_source_gradient(sides.key, b, c.chunk, keys, scratch.grad_key.floats(), p_.scale);
     add_source_gradient(sides.value, b, c.chunk, keys, scratch.grad_value.floats(), 1.0f);
   }
@@ -296,10 +298,12 @@ class BackwardCall {
     const int turn = static_cast<int>((c.chunk - first_chunk) * pairs + c.pair);
     const int64_t place = (c.unit * p_.group + at.group) * p_.blocks + at.block;
     float* sums = prepared(c.unit, at.group).grad_query + at.block * p_.geometry.width * kQueryBlock;
+    const bool last = c.chunk == last_chunk && c.pair == pairs - 1;
+    const int64_t first = at.block * kQueryBlock;
+    if (last) grad_query_.prefetch_to_write(at.batch, at.head, first, p_.block_queries(at.block), p_.geometry.width);
     query_turns_->wait(place, turn);
     p_.kernels.grad_query(tile, turn > 0, sums);
-    if (c.chunk == last_chunk && c.pair == pairs - 1) {
-      const int64_t first = at.block * kQueryBlock;
+    if (last) {
       p_.kernels.write_lanes(p_.geometry, sums, p_.scale, p_.block_queries(at.block),
                              grad_query_.mutable_view(at.batch, at.head, first), p_.element);
     }

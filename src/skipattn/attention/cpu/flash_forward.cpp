@@ -79,16 +79,9 @@ class ForwardCall {
       call.row_hashes = scratch.hashes.data();
     }
     p_.kernels.pack_lanes(g, query_.view(b, head, first), p_.element, call.queries, scratch.query_lanes.words());
-    if (block > 0) prefetch_queries(query_.view(b, head, first - kQueryBlock));
+    if (block > 0) query_.prefetch_to_read(b, head, first - kQueryBlock, kQueryBlock, g.width);
+    output_.prefetch_to_write(b, head, first, call.queries, g.width);
     p_.kernels.forward(call);
-  }
-
-  /// Of the next block: its rows lie far apart, where the processor's own prefetching does not follow.
-  void prefetch_queries(RowsView rows) const {
-    const int64_t stride = rows.stride * query_.element_size, bytes = p_.geometry.width * query_.element_size;
-    const char* row = static_cast<const char*>(rows.data);
-    for (int r = 0; r < kQueryBlock; ++r, row += stride)
-      for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(row + at, 0, 2);
   }
 
   FlashProblem p_;

@@ -56,6 +56,21 @@ MutableRowsView HeadRows::mutable_view(int64_t batch, int64_t head, int64_t row)
   return {data + (batch * batch_stride + head * head_stride + row * row_stride) * element_size, row_stride};
 }
 
+template <int kWrite>
+void HeadRows::prefetch(int64_t batch, int64_t head, int64_t row, int64_t count, int64_t width) const {
+  const auto* at = static_cast<const char*>(view(batch, head, row).data);
+  for (int64_t i = 0; i < count; ++i, at += row_stride * element_size)
+    for (int64_t byte = 0; byte < width * element_size; byte += 64) __builtin_prefetch(at + byte, kWrite, 2);
+}
+
+void HeadRows::prefetch_to_read(int64_t batch, int64_t head, int64_t row, int64_t count, int64_t width) const {
+  prefetch<0>(batch, head, row, count, width);
+}
+
+void HeadRows::prefetch_to_write(int64_t batch, int64_t head, int64_t row, int64_t count, int64_t width) const {
+  prefetch<1>(batch, head, row, count, width);
+}
+
 FlashProblem::FlashProblem(const Problem& p, const KernelTable& k)
     : problem(p),
       kernels(k),

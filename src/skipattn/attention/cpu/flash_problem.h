@@ -18,6 +18,15 @@ struct HeadRows {
   explicit HeadRows(const at::Tensor& tensor);
   RowsView view(int64_t batch, int64_t head, int64_t row) const;
   MutableRowsView mutable_view(int64_t batch, int64_t head, int64_t row) const;
+
+  /// Asks for `count` rows of `width` elements, which will be read or written soon. Rows of a fused projection lie far
+  /// apart, where the processor's own prefetching does not follow.
+  void prefetch_to_read(int64_t batch, int64_t head, int64_t row, int64_t count, int64_t width) const;
+  void prefetch_to_write(int64_t batch, int64_t head, int64_t row, int64_t count, int64_t width) const;
+
+ private:
+  template <int kWrite>
+  void prefetch(int64_t batch, int64_t head, int64_t row, int64_t count, int64_t width) const;
 };
 
 /// A problem cut into blocks of 64 queries.
