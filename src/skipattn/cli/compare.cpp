@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "skipattn/cli/command.h"
+#include "skipattn/cli/dry_run.h"
 #include "skipattn/core/errors.h"
 #include "skipattn/core/text.h"
 #include "skipattn/experiments/compare.h"
@@ -25,36 +26,17 @@ struct CompareOptions : CommonOptions {
   std::string out;
   std::string shard;
   bool collect = false;
-  bool dry_run = false;
+  DryRunOptions dry_run;
 };
-
-void print_dry_run(const CompareOptions& options, const experiments::Experiment& experiment) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  double tokens = 0;
-  std::string text;
-  for (const experiments::PlannedRun& run : experiments::plan_runs(experiment, options.out)) {
-    list.push_back({{"variant", run.variant->name},
-                    {"seed", run.seed},
-                    {"directory", run.folder.string()},
-                    {"finished", run.finished},
-                    {"tokens", run.tokens},
-                    {"parameters", run.parameters}});
-    if (!run.finished) tokens += run.tokens;
-    text += fmt::format("  {} seed {}: {} tokens, {} parameters{}\n", run.variant->name, run.seed,
-                        short_count(run.tokens), short_count(run.parameters), run.finished ? ", finished" : "");
-  }
-  text = fmt::format("{} runs, {} tokens to train on\n", list.size(), short_count(tokens)) + text;
-  print_result(options, {{"runs", list}, {"tokens", tokens}}, text);
-}
 
 void run_compare(CompareOptions options) {
   options.experiment.config = options.config;
   if (options.seed) options.experiment.overrides.push_back(fmt::format("training.seed={}", *options.seed));
   experiments::Experiment experiment = experiments::read_experiment(options.experiment);
   options.apply_to(experiment.base);
-  if (options.dry_run) return print_dry_run(options, experiment);
   const experiments::Shard shard =
       options.shard.empty() ? experiments::Shard{} : experiments::parse_shard(options.shard);
+  if (options.dry_run.asked) return print_dry_run(options, options.dry_run, {experiment, options.out, shard});
   if (!options.collect) experiments::do_runs(experiment, options.out, shard, progress_view(options));
 
   experiments::ReportData data = experiments::collect(experiment, options.out, options.cache_dtype);
@@ -92,10 +74,10 @@ void add_compare_command(CLI::App& app, Action& chosen) {
   command->add_option("--seeds", options->experiment.seeds, "how many seeds, from training.seed on")->check(kOneOrMore);
   command->add_option("--set", options->experiment.overrides, "override any key for all variants; may be repeated")
       ->allow_extra_args(false);
-  command->add_option("--shard", options->shard, "I/N: do only every N-th run, beginning with the I-th");
+  command->add_option("--shard", options->shard, "I/N: do only the I-th of N parts of the runs");
   command->add_flag("--collect", options->collect,
                     "only read what finished runs left, and write the table and the report");
-  command->add_flag("--dry-run", options->dry_run, "print what would be run, and stop");
+  add_dry_run_options(*command, options->dry_run);
 }
 
 }  // namespace skipattn::cli

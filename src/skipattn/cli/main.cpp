@@ -55,6 +55,7 @@ int main(int argc, char** argv) {
   skipattn::cli::add_train_command(app, chosen);
   skipattn::cli::add_eval_command(app, chosen);
   skipattn::cli::add_compare_command(app, chosen);
+  skipattn::cli::add_sweep_command(app, chosen);
   skipattn::cli::add_convert_command(app, chosen);
   skipattn::cli::add_generate_command(app, chosen);
   skipattn::cli::add_profile_command(app, chosen);

@@ -45,8 +45,8 @@ std::optional<double> median_of(const std::vector<RunResult>& results, double Ru
   return median(values);
 }
 
-ReportVariant describe(const Experiment& experiment, const Variant& variant, const std::vector<PlannedRun>& runs,
-                       const std::string& cache_dtype) {
+VariantFigures describe(const Experiment& experiment, const Variant& variant, const std::vector<PlannedRun>& runs,
+                        const std::string& cache_dtype) {
   training::RunConfig config = run_config(experiment, variant, experiment.seeds.front());
   training::finish_run_config(config);
   training::open_data(config);
@@ -55,23 +55,26 @@ ReportVariant describe(const Experiment& experiment, const Variant& variant, con
       routing::count_costs(routing::make_plan(routing), config.model.dimensions(), config.data.context, cache_dtype);
   const std::vector<RunResult> results = read_results(runs, variant);
 
-  ReportVariant row;
+  VariantFigures figures;
+  figures.flops_per_token_forward = costs.flops_per_token_forward;
+  figures.flops_per_token_training = costs.flops_per_token_training;
+  ReportVariant& row = figures.row;
   row.name = variant.name;
   row.routing = routing.text;
-  row.is_baseline = &variant == &experiment.variants.front();
   for (const RunResult& result : results) row.runs.push_back(result.run);
   row.parameters = static_cast<double>(costs.parameters);
   row.kv_cache_bytes_per_token = costs.kv_cache_bytes_per_token;
-  row.predicted_flops_ratio = costs.flops_per_token_forward;  // over the baseline's, once that is known
   row.tokens_per_second = median_of(results, &RunResult::tokens_per_second);
   row.peak_memory_bytes = median_of(results, &RunResult::peak_memory_bytes);
   row.routes = routing.routes;
   row.windows = routing.windows;
-  return row;
+  return figures;
 }
 
-std::vector<std::string> model_lines(const Experiment& experiment) {
-  training::RunConfig config = run_config(experiment, experiment.variants.front(), experiment.seeds.front());
+}  // namespace
+
+std::vector<std::string> model_lines(const Experiment& experiment, const Variant& variant) {
+  training::RunConfig config = run_config(experiment, variant, experiment.seeds.front());
   training::finish_run_config(config);
   const training::RunData data = training::open_data(config);
   const model::ModelConfig& model = config.model;
@@ -105,21 +108,32 @@ std::vector<std::string> machine_lines(const std::vector<PlannedRun>& runs) {
   return lines;
 }
 
-}  // namespace
+std::string time_now() {
+  return fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(std::time(nullptr)));
+}
+
+std::vector<VariantFigures> collect_variants(const Experiment& experiment, const std::vector<PlannedRun>& runs,
+                                             const std::string& cache_dtype) {
+  std::vector<VariantFigures> all;
+  for (const Variant& variant : experiment.variants) all.push_back(describe(experiment, variant, runs, cache_dtype));
+  return all;
+}
 
 ReportData collect(const Experiment& experiment, const fs::path& out, const std::string& cache_dtype) {
   check_finished_runs(experiment, out);
   const std::vector<PlannedRun> runs = plan_runs(experiment, out);
   ReportData data;
   data.title = "Skip-layer attention: comparison";
-  data.created = fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(std::time(nullptr)));
-  data.model_lines = model_lines(experiment);
+  data.created = time_now();
+  data.model_lines = model_lines(experiment, experiment.variants.front());
   data.machine_lines = machine_lines(runs);
-  for (const Variant& variant : experiment.variants)
-    data.variants.push_back(describe(experiment, variant, runs, cache_dtype));
-  const double baseline_flops = data.variants.front().predicted_flops_ratio.value_or(1);
-  for (ReportVariant& variant : data.variants)
-    variant.predicted_flops_ratio = *variant.predicted_flops_ratio / baseline_flops;
+  const std::vector<VariantFigures> figures = collect_variants(experiment, runs, cache_dtype);
+  for (const VariantFigures& variant : figures) {
+    data.variants.push_back(variant.row);
+    data.variants.back().predicted_flops_ratio =
+        variant.flops_per_token_forward / figures.front().flops_per_token_forward;
+  }
+  data.variants.front().is_baseline = true;
   fill_statistics(data);
   return data;
 }

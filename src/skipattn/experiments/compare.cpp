@@ -10,6 +10,7 @@
 #include "skipattn/experiments/run_result.h"
 #include "skipattn/training/diverged.h"
 #include "skipattn/training/run_data.h"
+#include "skipattn/training/run_folder.h"
 #include "skipattn/training/training_run.h"
 
 namespace skipattn::experiments {
@@ -18,16 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A variant's name as a folder's.
-std::string folder_name(const std::string& name) {
-  std::string safe;
-  for (const char c : name)
-    safe += std::isalnum(static_cast<unsigned char>(c)) || std::string_view("._-=").find(c) != std::string_view::npos
-                ? c
-                : '_';
-  return safe.size() <= 100 ? safe : safe.substr(0, 100);
-}
-
 training::RunConfig finished_config(const Experiment& experiment, const PlannedRun& planned) {
   training::RunConfig config = run_config(experiment, *planned.variant, planned.seed);
   training::finish_run_config(config);
@@ -35,7 +26,8 @@ training::RunConfig finished_config(const Experiment& experiment, const PlannedR
 }
 
 /// A finished run must have been made with the settings that hold now.
-void check_finished(const RunResult& result, const training::RunConfig& config, const fs::path& folder) {
+void check_finished(const RunResult& result, const training::RunConfig& config, const fs::path& folder,
+                    const std::string& command) {
   try {
     training::RunConfig filled = config;
     training::open_data(filled);
@@ -44,7 +36,7 @@ void check_finished(const RunResult& result, const training::RunConfig& config, 
     if (before.training.steps != config.training.steps)
       throw InputError("training.steps: it was run for {}, now it is {}", before.training.steps, config.training.steps);
   } catch (const InputError& error) {
-    throw InputError("[compare] '{}' holds a finished run with other settings; use another --out or delete it\n{}",
+    throw InputError("[{}] '{}' holds a finished run with other settings; use another --out or delete it\n{}", command,
                      folder.string(), error.what());
   }
 }
@@ -70,6 +62,12 @@ void do_run(const Experiment& experiment, const PlannedRun& planned, const std::
   write_run_result(planned.folder, result);
 }
 
+/// Read only: a dry run leaves no trace.
+double tokens_in_checkpoint(const fs::path& folder) {
+  if (!fs::exists(folder / "latest" / "trainer.json")) return 0;
+  return static_cast<double>(training::read_trainer_state(folder / "latest").tokens);
+}
+
 }  // namespace
 
 Shard parse_shard(const std::string& text) {
@@ -84,6 +82,12 @@ Shard parse_shard(const std::string& text) {
   return shard;
 }
 
+bool is_in_shard(const Experiment& experiment, size_t run, const Shard& shard) {
+  const size_t variants = experiment.variants.size();
+  const size_t turn = run % variants + run / variants;
+  return turn % static_cast<size_t>(shard.count) == static_cast<size_t>(shard.index - 1);
+}
+
 std::vector<PlannedRun> plan_runs(const Experiment& experiment, const fs::path& out) {
   std::vector<PlannedRun> runs;
   for (const uint64_t seed : experiment.seeds) {
@@ -96,11 +100,13 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment, const fs::path& 
       training::RunConfig config = finished_config(experiment, planned);
       training::open_data(config);
       planned.tokens = static_cast<double>(config.training.steps * config.training.batch_size * config.data.context);
+      planned.tokens_done = planned.finished ? planned.tokens : tokens_in_checkpoint(planned.folder);
       planned.parameters = static_cast<double>(
           routing::count_costs(
               routing::make_plan(routing::parse_routing(config.model.routing, config.model.routing_shape())),
               config.model.dimensions(), config.data.context, "bf16")
               .parameters);
+      planned.config = std::move(config);
       runs.push_back(std::move(planned));
     }
   }
@@ -110,14 +116,14 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment, const fs::path& 
 void check_finished_runs(const Experiment& experiment, const fs::path& out) {
   for (const PlannedRun& planned : plan_runs(experiment, out))
     if (const auto result = read_run_result(planned.folder))
-      check_finished(*result, finished_config(experiment, planned), planned.folder);
+      check_finished(*result, finished_config(experiment, planned), planned.folder, experiment.command);
 }
 
 void do_runs(const Experiment& experiment, const fs::path& out, const Shard& shard, const ProgressSink& progress) {
   check_finished_runs(experiment, out);
   const std::vector<PlannedRun> runs = plan_runs(experiment, out);
   for (size_t i = 0; i < runs.size(); ++i) {
-    if (static_cast<int>(i % static_cast<size_t>(shard.count)) != shard.index - 1) continue;
+    if (!is_in_shard(experiment, i, shard)) continue;
     const PlannedRun& planned = runs[i];
     if (planned.finished) continue;
     const std::string task = fmt::format("[{}/{}] {} seed {}", i + 1, runs.size(), planned.variant->name, planned.seed);

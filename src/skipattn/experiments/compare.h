@@ -28,10 +28,16 @@ struct PlannedRun {
   const Variant* variant = nullptr;
   uint64_t seed = 0;
   std::filesystem::path folder;
-  bool finished = false;  ///< has a result
-  double tokens = 0;      ///< to be trained on in all
+  bool finished = false;   ///< has a result
+  double tokens = 0;       ///< to be trained on in all
+  double tokens_done = 0;  ///< of these, up to the newest checkpoint or the end
   double parameters = 0;
+  training::RunConfig config;  ///< with everything derived, the data's part too
 };
+
+/// Whether a run is the shard's. Every seed's runs are dealt out in turn, beginning one shard later than the seed before:
+/// no shard gets one variant only, and seeds added later move nothing.
+bool is_in_shard(const Experiment& experiment, size_t run, const Shard& shard);
 
 /// All runs, seeds outside and variants inside, so that drifts of the machine hit all variants alike.
 std::vector<PlannedRun> plan_runs(const Experiment& experiment, const std::filesystem::path& out);
@@ -43,6 +49,22 @@ void do_runs(const Experiment& experiment, const std::filesystem::path& out, con
 
 /// Throws InputError when a finished run was made with other settings than it would have now.
 void check_finished_runs(const Experiment& experiment, const std::filesystem::path& out);
+
+/// What the folders hold of one variant, before it is compared: not filled are is_baseline, predicted_flops_ratio and the
+/// statistics.
+struct VariantFigures {
+  ReportVariant row;
+  double flops_per_token_forward = 0;
+  double flops_per_token_training = 0;
+};
+/// Of every variant; `cache_dtype` is that of the KV bytes per token.
+std::vector<VariantFigures> collect_variants(const Experiment& experiment, const std::vector<PlannedRun>& runs,
+                                             const std::string& cache_dtype);
+
+/// Facts for a report: model, training and data of one variant; the machines that the runs were made on; the time.
+std::vector<std::string> model_lines(const Experiment& experiment, const Variant& variant);
+std::vector<std::string> machine_lines(const std::vector<PlannedRun>& runs);
+std::string time_now();
 
 /// What the folders hold, with statistics; runs without a result say so. `cache_dtype`: of the KV bytes per token.
 ReportData collect(const Experiment& experiment, const std::filesystem::path& out, const std::string& cache_dtype);

@@ -23,7 +23,8 @@ std::string head(const ReportData& data) {
 }
 
 std::string page_header(const ReportData& data) {
-  std::string out = fmt::format("<header><div><p class=\"over\">skipattn compare</p><h1>{}</h1>", escape(data.title));
+  std::string out =
+      fmt::format("<header><div><p class=\"over\">{}</p><h1>{}</h1>", escape(data.maker), escape(data.title));
   const size_t seeds = baseline_of(data).runs.size();
   out += fmt::format("<p class=\"soft\">{} variant{} against {}, {} seed{} each{}</p>", data.variants.size() - 1,
                      data.variants.size() == 2 ? "" : "s", escape(baseline_of(data).name), seeds, seeds == 1 ? "" : "s",

@@ -60,6 +60,7 @@ struct ReportVariant {
 
 struct ReportData {
   std::string title = "Comparison";
+  std::string maker = "skipattn compare";  ///< the command, above the title
   std::string notice;                      ///< a line to see first ("synthetic numbers"); may be ""
   std::string created;                     ///< date and time, as text
   std::string command;                     ///< the command line that made it

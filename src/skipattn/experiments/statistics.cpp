@@ -26,9 +26,9 @@ Summary summarise(const std::vector<double>& values) {
   return summary;
 }
 
-double critical_t(int pairs) {
+double critical_t(int pairs, double level) {
   const boost::math::students_t distribution(pairs - 1);
-  return boost::math::quantile(boost::math::complement(distribution, kLevel / 2));
+  return boost::math::quantile(boost::math::complement(distribution, level / 2));
 }
 
 /// Probability that |T| exceeds `critical` when T is noncentral t with `pairs` - 1 degrees.
@@ -59,7 +59,7 @@ void test_differences(PairedComparison& result, double rounding) {
     return;
   }
   const double standard_error = *result.delta_sd / std::sqrt(n);
-  result.half_width = critical_t(n) * standard_error;
+  result.half_width = critical_t(n, kLevel) * standard_error;
   result.ci95 = Interval{*result.delta - *result.half_width, *result.delta + *result.half_width};
   result.detectable = *result.delta_sd * detectable_difference(n, kPower);
   if (n >= 3) {
@@ -153,12 +153,13 @@ PairedComparison compare_paired(const SeedValues& variant, const SeedValues& bas
   return result;
 }
 
-double detectable_difference(int pairs, double power) {
+double detectable_difference(int pairs, double power, double level) {
   if (pairs < 2) throw InputError("[statistics] {} pairs: power needs 2 or more", pairs);
-  if (!(power > kLevel && power < 1)) {
-    throw InputError("[statistics] power {}: must lie between {} and 1", power, kLevel);
+  if (!(level > 0 && level < 0.5)) throw InputError("[statistics] level {}: must lie between 0 and 0.5", level);
+  if (!(power > level && power < 1)) {
+    throw InputError("[statistics] power {}: must lie between {} and 1", power, level);
   }
-  const double critical = critical_t(pairs);
+  const double critical = critical_t(pairs, level);
   double low = 0;
   double high = critical;
   while (power_at(high, pairs, critical) < power) high *= 2;

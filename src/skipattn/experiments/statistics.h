@@ -81,9 +81,11 @@ struct PairedComparison {
 PairedComparison compare_paired(const SeedValues& variant, const SeedValues& baseline);
 
 /// The true difference, in units of the differences' standard deviation, that a two-sided paired t
-/// test at 5 % over `pairs` seeds finds with probability `power` (noncentral t, solved
-/// numerically). Throws InputError when pairs < 2 or power is outside (0.05, 1).
-double detectable_difference(int pairs, double power = 0.8);
+/// test at `level` over `pairs` seeds finds with probability `power` (noncentral t, solved
+/// numerically). For one of m comparisons under Holm's correction, level 0.05 / m is the strictest
+/// that it may have to pass. Throws InputError when pairs < 2, level is outside (0, 0.5) or power
+/// outside (level, 1).
+double detectable_difference(int pairs, double power = 0.8, double level = 0.05);
 
 /// Holm's step-down correction (Holm 1979) of a family of p-values; absent ones stay absent and do
 /// not count as members. Throws InputError for a value outside 0..1.

@@ -153,6 +153,10 @@ TEST(Statistics, DetectableDifferenceIsWhatItClaims) {
     found += compare_paired(variant, baseline).verdict == Verdict::kWorse;
   }
   EXPECT_NEAR(static_cast<double>(found) / kExperiments, 0.8, 0.04);
+  // By integrating the normal power over the chi-square of the spread's estimate (SciPy).
+  EXPECT_NEAR(detectable_difference(3, 0.8, 0.05 / 20), 14.646710505192273, 1e-7);
+  EXPECT_NEAR(detectable_difference(5, 0.8, 0.05 / 18), 3.6747805101160678, 1e-8);
+  EXPECT_THROW(detectable_difference(3, 0.8, 0.0), InputError);
   EXPECT_THROW(detectable_difference(1), InputError);
   EXPECT_THROW(detectable_difference(3, 1.0), InputError);
 }

@@ -26,8 +26,9 @@ struct Variant {
 /// Everything a comparison is made of.
 struct Experiment {
   training::RunConfig base;
-  std::vector<Variant> variants;  ///< the one that others are compared with is the first
-  std::vector<uint64_t> seeds;    ///< distinct
+  std::vector<Variant> variants;    ///< the one that others are compared with is the first
+  std::vector<uint64_t> seeds;      ///< distinct
+  std::string command = "compare";  ///< that errors are said to come from
 };
 
 /// What the command line says about an experiment.
@@ -41,6 +42,12 @@ struct ExperimentArguments {
 /// Reads the file and the arguments. A variant called "baseline" (added when it is missing) is what the others are
 /// compared with. InputError lists every fault: unknown keys, variants that do not fit the model, doubled names.
 Experiment read_experiment(const ExperimentArguments& arguments);
+
+/// InputError listing every fault: variants that do not fit the model, names or folders used twice, seeds named twice.
+void check_experiment(const Experiment& experiment);
+
+/// A variant's name as a folder's: what is no letter, digit or one of ._-= becomes _; long names end in a hash.
+std::string folder_name(const std::string& name);
 
 /// True for "sla", "cla(group=3)", …: a variant of that name has that routing unless it says otherwise.
 bool is_routing_name(const std::string& name);
