@@ -217,7 +217,8 @@ class BackwardCall {
     const ChunkPlace place{b, kv_head, first_key, keys};
     const PairContributions& sides = contributions_[kv_head][c.pair];
     for (const Contribution& side : {sides.key, sides.value})
-      HeadRows(call_.sources[side.tensor].out).prefetch_to_write(b, side.head, first_key, keys, g.width);
+      if (is_last(side))
+        HeadRows(call_.sources[side.tensor].out).prefetch_to_write(b, side.head, first_key, keys, g.width);
     for (int64_t group = 0; group < p_.group; ++group) run_queries(c, group, place, scratch);
     add_source_gradient(sides.key, b, c.chunk, keys, scratch.grad_key.floats(), p_.scale);
     add_source_gradient(sides.value, b, c.chunk, keys, scratch.grad_value.floats(), 1.0f);
@@ -310,18 +311,23 @@ class BackwardCall {
     query_turns_->finish(place);
   }
 
+  /// Whether nothing more comes to this head after the contribution, so that it is rounded to `out`.
+  bool is_last(const Contribution& side) const {
+    const SourceGradient& target = call_.sources[side.tensor];
+    const bool unfinished = !target.unfinished.empty() && target.unfinished[side.head] != 0;
+    return side.turn == side.count - 1 && !unfinished;
+  }
+
   void add_source_gradient(const Contribution& side, int64_t b, int64_t chunk, int keys, const float* sums,
                            float scale) {
     const SourceGradient& target = call_.sources[side.tensor];
     const bool begun = !target.begun.empty() && target.begun[side.head] != 0;
-    const bool unfinished = !target.unfinished.empty() && target.unfinished[side.head] != 0;
     const int64_t place = (b * source_heads_ + first_source_head_[side.tensor] + side.head) * chunks_ + chunk;
     GradientRows rows{.sums = sums, .rows = keys, .scale = scale, .out_type = p_.element};
-    if (side.count > 1 || begun || unfinished)
+    if (side.count > 1 || begun || !is_last(side))
       rows.sum = HeadRows(target.sum).mutable_view(b, side.head, chunk * kKeyBlock);
     rows.add = begun || side.turn > 0;
-    if (side.turn == side.count - 1 && !unfinished)
-      rows.out = HeadRows(target.out).mutable_view(b, side.head, chunk * kKeyBlock);
+    if (is_last(side)) rows.out = HeadRows(target.out).mutable_view(b, side.head, chunk * kKeyBlock);
     source_turns_->wait(place, side.turn);
     p_.kernels.write_rows(p_.geometry, rows);
     source_turns_->finish(place);
