@@ -80,6 +80,19 @@ def test_killed_sharded_and_later_seeds_give_the_table_of_one_run(folder):
     assert (folder / "killed" / "table.tex").read_text() == table
 
 
+def test_processes_without_shards_share_the_runs(folder):
+    write_config(folder, 'model.routing = ["sla", "skipv1"]\nseeds = 4\n')
+    straight = sweep(folder, "straight")
+    command = [BINARY, "sweep", "--config", folder / "sweep.toml", "--out", folder / "shared", "--quiet"]
+    workers = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    for worker in workers:
+        _, errors = worker.communicate(timeout=120)
+        assert worker.returncode == 0, errors
+    assert without_timing(sweep(folder, "shared", "--collect")) == without_timing(straight)
+    for log in (folder / "shared").glob("runs/*/*/metrics.jsonl"):
+        assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == list(range(1, 7)), log
+
+
 def test_bests_and_comparisons_follow_from_the_runs(folder):
     write_config(folder, 'model.routing = ["sla", "skipv1"]\ntraining.learning_rate = [1e-4, 1e-2]\nseeds = 3\n'
                          'best = "training.learning_rate"\n')

@@ -7,6 +7,7 @@
 #include "skipattn/core/errors.h"
 #include "skipattn/core/memory.h"
 #include "skipattn/core/text.h"
+#include "skipattn/experiments/run_lock.h"
 #include "skipattn/experiments/run_result.h"
 #include "skipattn/training/diverged.h"
 #include "skipattn/training/run_data.h"
@@ -126,6 +127,8 @@ void do_runs(const Experiment& experiment, const fs::path& out, const Shard& sha
     if (!is_in_shard(experiment, i, shard)) continue;
     const PlannedRun& planned = runs[i];
     if (planned.finished) continue;
+    const auto lock = RunLock::take(planned.folder);
+    if (!lock || fs::exists(planned.folder / "result.json")) continue;  // another process is at it, or was
     const std::string task = fmt::format("[{}/{}] {} seed {}", i + 1, runs.size(), planned.variant->name, planned.seed);
     do_run(experiment, planned, task, progress);
   }

@@ -42,8 +42,8 @@ bool is_in_shard(const Experiment& experiment, size_t run, const Shard& shard);
 /// All runs, seeds outside and variants inside, so that drifts of the machine hit all variants alike.
 std::vector<PlannedRun> plan_runs(const Experiment& experiment, const std::filesystem::path& out);
 
-/// Does the shard's runs that are not finished. A run that diverges is recorded and the others go on. Throws Stopped after
-/// saving, InputError when a finished run was made with other settings.
+/// Does the shard's runs that are not finished and that no other process is at. So several processes may do the same runs
+/// together. A run that diverges is recorded and the others go on. Throws Stopped after saving, InputError when a finished run was made with other settings.
 void do_runs(const Experiment& experiment, const std::filesystem::path& out, const Shard& shard,
              const ProgressSink& progress);
 
