@@ -310,7 +310,8 @@ def test_profile_mistakes(folder):
     fails("profile", "--model", "gpt2-tiny", "--compare-routing", "slaa", says="did you mean 'sla'")
     fails("profile", "--model", "gpt2-tiny", "--batch", 3, "--micro-batch", 2, says="micro_batch=2: must divide batch=3")
     fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--recompute", says="belongs to --mode train")
-    fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--cache-dtype", "int8", says="bf16 or fp32")
+    fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--weights", "int8", "--dtype", "fp32",
+          says="computes in bf16")
     fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--context", 1, says="context=1: must be 2 or more")
     fails("profile", "--model", "gpt2-tiny", "--device", "cuda", says="--device cpu")
     model = profile_model(folder)

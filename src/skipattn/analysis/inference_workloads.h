@@ -1,16 +1,16 @@
-// Reading prompts and decoding through the inference session, on random tokens.
+// Reading prompts and decoding through the inference engine, on random tokens.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "skipattn/analysis/workload.h"
+#include "skipattn/inference/engine.h"
+#include "skipattn/inference/padded_batch.h"
 #include "skipattn/inference/sampler.h"
-#include "skipattn/inference/session.h"
 
 namespace skipattn::analysis {
 
-/// A new session for every step; what is timed is Session::prefill().
+/// New sequences for every step; what is timed is Engine::prefill().
 class PrefillWorkload : public Workload {
  public:
   PrefillWorkload(model::Decoder& decoder, const WorkloadOptions& options, const training::Machine& machine);
@@ -22,12 +22,14 @@ class PrefillWorkload : public Workload {
  private:
   const model::Decoder& decoder_;
   WorkloadOptions options_;
-  std::optional<inference::Session> session_;
+  inference::Engine engine_;
+  std::vector<inference::CachedSequence> sequences_;  // [B]
+  std::vector<inference::TokenIds> prompts_;          // [B]
   int64_t steps_ = 0;
 };
 
-/// The cache goes back to T - 1 tokens before every step, so that all steps are alike; what is timed is
-/// Session::decode() and drawing the next tokens.
+/// The sequences go back to T - 1 tokens before every step, so that all steps are alike; what is timed is
+/// Engine::decode() and drawing the next tokens.
 class DecodeWorkload : public Workload {
  public:
   DecodeWorkload(model::Decoder& decoder, const WorkloadOptions& options, const training::Machine& machine);
@@ -39,9 +41,10 @@ class DecodeWorkload : public Workload {
  private:
   const model::Decoder& decoder_;
   WorkloadOptions options_;
-  inference::Session session_;
-  std::vector<inference::Sampler> samplers_;  // [B]
-  inference::TokenIds next_;                  // [B]
+  inference::Engine engine_;
+  std::vector<inference::CachedSequence> sequences_;  // [B]
+  std::vector<inference::Sampler> samplers_;          // [B]
+  inference::TokenIds next_;                          // [B]
 };
 
 }  // namespace skipattn::analysis

@@ -1,5 +1,5 @@
 // One kind of step that can be done again and again on random tokens: a training step, reading a prompt, decoding one
-// token. The steps are the library's own (Trainer, Session), nothing is rebuilt for measuring.
+// token. The steps are the library's own (Trainer, Engine), nothing is rebuilt for measuring.
 //
 //   const auto workload = make_workload(decoder, {.mode = Mode::kTrain, .batch = 4, .context = 1024}, machine);
 //   workload->prepare();
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "skipattn/analysis/step_costs.h"
+#include "skipattn/inference/dtype.h"
 #include "skipattn/model/decoder.h"
 #include "skipattn/training/machine.h"
 
@@ -29,12 +30,13 @@ Mode parse_mode(const std::string& text);
 
 struct WorkloadOptions {
   Mode mode = Mode::kTrain;
-  int64_t batch = 1;        ///< B, sequences side by side
-  int64_t context = 1024;   ///< T, tokens of each; decoding needs 2 or more
-  int64_t micro_batch = 0;  ///< training: sequences of one forward pass, divides B; 0: B
-  bool recompute = false;   ///< training: run layers again in the backward pass
-  uint64_t seed = 1;        ///< of the tokens
-  bool fp32_cache = false;  ///< prefill, decode: the KV cache in fp32 instead of bf16
+  int64_t batch = 1;                                   ///< B, sequences side by side
+  int64_t context = 1024;                              ///< T, tokens of each; decoding needs 2 or more
+  int64_t micro_batch = 0;                             ///< training: sequences of one forward pass, divides B; 0: B
+  bool recompute = false;                              ///< training: run layers again in the backward pass
+  uint64_t seed = 1;                                   ///< of the tokens
+  inference::Dtype weights = inference::Dtype::kBf16;  ///< prefill, decode
+  inference::Dtype cache = inference::Dtype::kBf16;    ///< prefill, decode
 };
 
 /// What is known of the step last done.

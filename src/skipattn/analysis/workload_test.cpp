@@ -60,8 +60,8 @@ TEST(Workload, PrefillFillsTheCacheAnewEveryTime) {
 
 TEST(Workload, DecodingKeepsTheCacheAtItsLength) {
   model::Decoder decoder = small_model();
-  const auto workload =
-      make_workload(decoder, {.mode = Mode::kDecode, .batch = 3, .context = 32, .fp32_cache = true}, kMachine);
+  const auto workload = make_workload(
+      decoder, {.mode = Mode::kDecode, .batch = 3, .context = 32, .cache = inference::Dtype::kFp32}, kMachine);
   for (int step = 0; step < 5; ++step) {
     workload->prepare();
     workload->step();

@@ -19,18 +19,20 @@ void CommonOptions::apply_to(training::RunConfig& config) const {
 }
 
 training::MachineConfig inference_machine(const CommonOptions& common, const std::string& prefix) {
-  FaultList faults;
-  if (common.cache_dtype == "int8")
-    faults.add("--cache-dtype int8: the cache is kept in bf16 or fp32; choose one of these");
-  if (common.weights == "int8")
-    faults.add("--weights int8: weights are kept in bf16 or fp32; choose one of these");
-  else if (!common.weights.empty() && common.dtype != "auto" && common.dtype != common.weights)
-    faults.add("--weights {} with --dtype {}: the model computes in its weights' dtype, so give one of them",
-               common.weights, common.dtype);
-  faults.throw_if_any(prefix);
   training::MachineConfig config = common.machine();
-  if (!common.weights.empty()) config.dtype = common.weights;
+  if (common.weights.empty()) return config;
+  const std::string needed = common.weights == "int8" ? "bf16" : common.weights;
+  if (common.dtype != "auto" && common.dtype != needed)
+    throw InputError(
+        "{}--weights {} with --dtype {}: with these weights the model computes in {}, so leave --dtype out", prefix,
+        common.weights, common.dtype, needed);
+  config.dtype = needed;
   return config;
+}
+
+inference::Dtype weights_dtype(const CommonOptions& common, const training::Machine& machine) {
+  return inference::parse_dtype("--weights",
+                                common.weights.empty() ? training::dtype_name(machine.dtype) : common.weights);
 }
 
 CLI::App* add_command(CLI::App& app, Action& chosen, const std::string& name, const std::string& summary,

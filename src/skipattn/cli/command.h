@@ -10,6 +10,8 @@
 #include <string>
 
 #include "skipattn/core/progress.h"
+#include "skipattn/inference/dtype.h"
+#include "skipattn/training/machine.h"
 #include "skipattn/training/run_config.h"
 
 namespace skipattn::cli {
@@ -33,9 +35,11 @@ struct CommonOptions {
 /// The chosen command, set by CLI11's callback and run by main().
 using Action = std::function<void()>;
 
-/// The machine for reading and decoding, --weights taken as the dtype; what is not there yet is refused, with `prefix`
-/// before every fault.
+/// The machine for reading and decoding; --weights says the dtype (int8: bf16). Throws InputError, `prefix` first, where
+/// --dtype says another.
 training::MachineConfig inference_machine(const CommonOptions& common, const std::string& prefix);
+/// What the weights are kept in on that machine: --weights, or its dtype.
+inference::Dtype weights_dtype(const CommonOptions& common, const training::Machine& machine);
 
 /// Adds a subcommand with the common options and the examples shown under --help. `run` gets called when it is chosen.
 CLI::App* add_command(CLI::App& app, Action& chosen, const std::string& name, const std::string& summary,

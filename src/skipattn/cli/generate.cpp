@@ -16,6 +16,7 @@
 #include "skipattn/core/stop.h"
 #include "skipattn/core/text.h"
 #include "skipattn/inference/generation.h"
+#include "skipattn/inference/stop_strings.h"
 #include "skipattn/inference/utf8_stream.h"
 #include "skipattn/model/checkpoint.h"
 #include "skipattn/tokenizer/tokenizer.h"
@@ -40,6 +41,7 @@ struct GenerateArguments : CommonOptions {
   const CLI::Option* prompt_option = nullptr;  // an empty prompt is a prompt too
   int64_t max_new_tokens = 0;                  // 0: kDefaultNewTokens, or as many as there is room for
   inference::SamplingOptions sampling;
+  std::vector<std::string> stop;
 };
 
 /// What the prompt is, and how ids become text where that is known.
@@ -102,25 +104,26 @@ Prompt read_prompt(const GenerateArguments& arguments, const model::ModelConfig&
   return prompt;
 }
 
-/// Turns new tokens into text, shown at once unless the result is to be JSON.
+/// Turns new tokens into text, shown at once unless the result is to be JSON, up to the first stop string.
 class Writer {
  public:
   /// Shows the prompt first; it is no part of text().
-  Writer(const Prompt& prompt, bool show) : prompt_(prompt), show_(show) {
-    put(stream_.push(prompt.text));
-    text_.clear();
+  Writer(const Prompt& prompt, const std::vector<std::string>& stop, bool show)
+      : prompt_(prompt), stop_(stop), show_(show) {
+    if (show_) std::cout << stream_.push(prompt.text) << std::flush;
   }
 
   void token(uint32_t id) {
     if (static_cast<int64_t>(id) == prompt_.end_of_text) return;
-    put(prompt_.tokenizer ? stream_.push(prompt_.tokenizer->token(id))
-                          : fmt::format("{}{}", text_.empty() ? "" : " ", id));
+    put(stop_.push(prompt_.tokenizer ? stream_.push(prompt_.tokenizer->token(id))
+                                     : fmt::format("{}{}", std::exchange(any_, true) ? " " : "", id)));
   }
   void finish() {
-    put(stream_.finish());
+    put(stop_.push(stream_.finish()) + stop_.finish());
     if (show_) std::cout << std::endl;
   }
   const std::string& text() const { return text_; }
+  bool stopped() const { return stop_.stopped(); }
 
  private:
   void put(const std::string& piece) {
@@ -129,13 +132,15 @@ class Writer {
   }
 
   const Prompt& prompt_;
+  inference::StopStrings stop_;
   const bool show_;
   inference::Utf8Stream stream_;
   std::string text_;
+  bool any_ = false;
 };
 
 inference::GenerationOptions generation_options(const GenerateArguments& arguments, const Prompt& prompt,
-                                                const model::ModelConfig& config) {
+                                                const model::ModelConfig& config, const training::Machine& machine) {
   inference::GenerationOptions options;
   const int64_t room = inference::room_for_new_tokens(config, static_cast<int64_t>(prompt.ids.size()));
   options.max_new_tokens =
@@ -144,16 +149,17 @@ inference::GenerationOptions generation_options(const GenerateArguments& argumen
   options.seed = static_cast<uint64_t>(arguments.seed.value_or(1));
   options.end_of_text = prompt.end_of_text;
   if (prompt.tokenizer) options.vocabulary = std::min<int64_t>(config.vocabulary, prompt.tokenizer->vocab_size());
-  options.session.cache_dtype = arguments.cache_dtype == "fp32" ? at::kFloat : at::kBFloat16;
+  options.engine = {.weights = weights_dtype(arguments, machine),
+                    .cache = inference::parse_dtype("--cache-dtype", arguments.cache_dtype),
+                    .threads = machine.threads};
   return options;
 }
 
-nlohmann::ordered_json to_json(const inference::GenerationResult& result, const Prompt& prompt,
-                               const std::string& text) {
+nlohmann::ordered_json to_json(const inference::GenerationResult& result, const Prompt& prompt, const Writer& writer) {
   const inference::Continuation& row = result.rows.front();
-  return {{"text", prompt.tokenizer ? nlohmann::ordered_json(text) : nlohmann::ordered_json()},
+  return {{"text", prompt.tokenizer ? nlohmann::ordered_json(writer.text()) : nlohmann::ordered_json()},
           {"token_ids", row.tokens},
-          {"finish", inference::finish_name(row.finish)},
+          {"finish", writer.stopped() ? "stop_string" : inference::finish_name(row.finish)},
           {"prompt_tokens", result.prompt_tokens},
           {"new_tokens", row.tokens.size()},
           {"prefill_tokens_per_second", finite_or_null(result.prefill_tokens_per_second())},
@@ -175,18 +181,19 @@ void run_generate(const GenerateArguments& arguments) {
   decoder.convert_to(machine.dtype);
   decoder.move_to(machine.device);
   const Prompt prompt = read_prompt(arguments, decoder.config());
-  const inference::GenerationOptions options = generation_options(arguments, prompt, decoder.config());
+  const inference::GenerationOptions options = generation_options(arguments, prompt, decoder.config(), machine);
 
-  std::optional<Writer> writer;  // nothing is shown before the prompt has been found sound
+  inference::StopStrings checked(arguments.stop);  // before anything runs
+  std::optional<Writer> writer;                    // nothing is shown before the prompt has been found sound
   const inference::GenerationResult result =
       inference::generate(decoder, options, {prompt.ids}, [&](int64_t, uint32_t token) {
-        if (!writer) writer.emplace(prompt, !arguments.json);
+        if (!writer) writer.emplace(prompt, arguments.stop, !arguments.json);
         writer->token(token);
-        return !stop_requested();
+        return !stop_requested() && !writer->stopped();
       });
   writer->finish();
   if (arguments.json) {
-    nlohmann::ordered_json json = to_json(result, prompt, writer->text());
+    nlohmann::ordered_json json = to_json(result, prompt, *writer);
     json["routing"] = decoder.routing().text;
     json["seed"] = options.seed;
     json["machine"] = machine.description;
@@ -194,7 +201,7 @@ void run_generate(const GenerateArguments& arguments) {
   } else if (!arguments.quiet) {
     std::cerr << summary(result, arguments) << "; " << machine.description << '\n';
   }
-  if (result.rows.front().finish == inference::Finish::kStopped)
+  if (result.rows.front().finish == inference::Finish::kStopped && !writer->stopped())
     throw Stopped(fmt::format("stopped by a signal after {} new tokens", result.rows.front().tokens.size()));
 }
 
@@ -230,6 +237,14 @@ void add_generate_command(CLI::App& app, Action& chosen) {
       ->capture_default_str();
   command->add_option("--top-p", arguments->sampling.top_p, "draw among the fewest that hold this probability")
       ->capture_default_str();
+  command
+      ->add_option("--min-p", arguments->sampling.min_p, "draw among tokens this likely beside the likeliest; 0: all")
+      ->capture_default_str();
+  command
+      ->add_option("--repetition-penalty", arguments->sampling.repetition_penalty,
+                   "above 1: tokens that came before are less likely")
+      ->capture_default_str();
+  command->add_option("--stop", arguments->stop, "end before this text; may be given several times");
 }
 
 }  // namespace skipattn::cli

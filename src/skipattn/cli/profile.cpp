@@ -43,7 +43,7 @@ analysis::WorkloadOptions workload_options(const ProfileArguments& arguments) {
   options.micro_batch = arguments.micro_batch;
   options.recompute = arguments.recompute;
   options.seed = static_cast<uint64_t>(arguments.seed.value_or(1));
-  options.fp32_cache = arguments.cache_dtype == "fp32";
+  options.cache = inference::parse_dtype("--cache-dtype", arguments.cache_dtype);
   if (options.mode == Mode::kTrain) return options;
   FaultList faults;
   if (options.recompute) faults.add("--recompute: belongs to --mode train");
@@ -135,6 +135,7 @@ void run_profile(const ProfileArguments& arguments) {
   ProfileReport report;
   report.workload = workload_options(arguments);
   const training::Machine machine = cpu_machine(arguments);
+  report.workload.weights = weights_dtype(arguments, machine);
   report.model = arguments.model;
   report.machine = machine.description;
   report.options.steps = arguments.steps > 0 ? arguments.steps : report.workload.mode == Mode::kDecode ? 32 : 5;

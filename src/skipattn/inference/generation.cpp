@@ -10,6 +10,7 @@
 
 #include "skipattn/core/errors.h"
 #include "skipattn/core/random.h"
+#include "skipattn/inference/row_reader.h"
 
 namespace skipattn::inference {
 
@@ -25,15 +26,33 @@ double rate(int64_t tokens, double seconds) {
   return tokens > 0 && seconds > 0 ? static_cast<double>(tokens) / seconds : std::numeric_limits<double>::quiet_NaN();
 }
 
-void check(const model::ModelConfig& config, const GenerationOptions& options, int64_t longest_prompt) {
+void find_prompt_faults(const model::ModelConfig& config, const std::vector<TokenIds>& prompts, FaultList& faults) {
+  if (prompts.empty()) faults.add("no prompt: at least one is needed");
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    const TokenIds& prompt = prompts[row];
+    if (prompt.empty()) faults.add("prompt {}: it has no tokens; at least one is needed to start from", row);
+    if (static_cast<int64_t>(prompt.size()) > config.positions)
+      faults.add("prompt {}: {} tokens, the model has positions for {}", row, prompt.size(), config.positions);
+    const auto outside =
+        std::find_if(prompt.begin(), prompt.end(), [&](uint32_t token) { return token >= config.vocabulary; });
+    if (outside != prompt.end())
+      faults.add("prompt {}: token {} is outside the model's vocabulary of {}", row, *outside, config.vocabulary);
+  }
+}
+
+void check(const model::ModelConfig& config, const GenerationOptions& options, const std::vector<TokenIds>& prompts) {
   FaultList faults;
-  const int64_t room = room_for_new_tokens(config, longest_prompt);
+  find_prompt_faults(config, prompts, faults);
+  faults.throw_if_any("");
+  size_t longest = 0;
+  for (const TokenIds& prompt : prompts) longest = std::max(longest, prompt.size());
+  const int64_t room = room_for_new_tokens(config, static_cast<int64_t>(longest));
   if (options.max_new_tokens < 1) {
     faults.add("max_new_tokens={}: must be 1 or more", options.max_new_tokens);
   } else if (options.max_new_tokens > room) {
     faults.add(
         "max_new_tokens={}: behind a prompt of {} tokens the model has room for at most {} (it has {} positions)",
-        options.max_new_tokens, longest_prompt, room, config.positions);
+        options.max_new_tokens, longest, room, config.positions);
   }
   if (options.vocabulary < 0 || options.vocabulary > config.vocabulary)
     faults.add("vocabulary={}: must be 1..{}, or 0 for all", options.vocabulary, config.vocabulary);
@@ -44,38 +63,42 @@ void check(const model::ModelConfig& config, const GenerationOptions& options, i
 /// The rows' samplers and what they have drawn.
 class Rows {
  public:
-  Rows(const GenerationOptions& options, int64_t count, const TokenSink& on_token)
-      : options_(options), on_token_(on_token), rows_(static_cast<size_t>(count)), ended_(rows_.size(), false) {
-    for (int64_t row = 0; row < count; ++row)
+  Rows(const GenerationOptions& options, const std::vector<TokenIds>& prompts, const TokenSink& on_token)
+      : options_(options), on_token_(on_token), texts_(prompts), rows_(prompts.size()), ended_(rows_.size(), false) {
+    for (size_t row = 0; row < prompts.size(); ++row)
       samplers_.emplace_back(options.sampling, derive_seed(options.seed, fmt::format("sampling row {}", row)));
   }
 
-  /// Draws a token for every row that goes on; false when none does any more. logits fp32 [B, vocabulary].
-  bool draw(const at::Tensor& logits) {
-    const auto columns = static_cast<size_t>(options_.vocabulary > 0 ? options_.vocabulary : logits.size(1));
-    bool any = false;
-    for (size_t row = 0; row < rows_.size(); ++row) {
-      if (ended_[row]) continue;
-      const float* begin = logits.const_data_ptr<float>() + static_cast<int64_t>(row) * logits.size(1);
-      take(row, samplers_[row].next(std::span<const float>(begin, columns)));
-      any = any || !ended_[row];
+  /// Draws a token for every row that goes on. logits fp32 [going rows, vocabulary].
+  void draw(std::span<const float> logits) {
+    const std::vector<int64_t> rows = going();
+    const size_t all = logits.size() / rows.size();
+    const size_t columns = options_.vocabulary > 0 ? static_cast<size_t>(options_.vocabulary) : all;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const auto row = static_cast<size_t>(rows[i]);
+      take(row, samplers_[row].next(logits.subspan(i * all, columns), texts_[row]));
     }
-    return any;
   }
 
-  /// The tokens drawn last, one a row (a row that has ended repeats its last).
-  TokenIds last() const {
+  /// The rows that go on, ascending, and the token each drew last.
+  std::vector<int64_t> going() const {
+    std::vector<int64_t> rows;
+    for (size_t row = 0; row < ended_.size(); ++row)
+      if (!ended_[row]) rows.push_back(static_cast<int64_t>(row));
+    return rows;
+  }
+  TokenIds last(const std::vector<int64_t>& rows) const {
     TokenIds tokens;
-    for (const Continuation& row : rows_) tokens.push_back(row.tokens.back());
+    for (const int64_t row : rows) tokens.push_back(rows_[static_cast<size_t>(row)].tokens.back());
     return tokens;
   }
-  int64_t going() const { return std::count(ended_.begin(), ended_.end(), false); }
   std::vector<Continuation> release() { return std::move(rows_); }
 
  private:
   void take(size_t row, uint32_t token) {
     Continuation& continuation = rows_[row];
     continuation.tokens.push_back(token);
+    texts_[row].push_back(token);
     const bool go_on = !on_token_ || on_token_(static_cast<int64_t>(row), token);
     ended_[row] = true;
     if (static_cast<int64_t>(token) == options_.end_of_text) {
@@ -91,6 +114,7 @@ class Rows {
 
   const GenerationOptions& options_;
   const TokenSink& on_token_;
+  std::vector<TokenIds> texts_;  // prompts and what followed
   std::vector<Continuation> rows_;
   std::vector<bool> ended_;
   std::vector<Sampler> samplers_;
@@ -121,30 +145,47 @@ int64_t room_for_new_tokens(const model::ModelConfig& config, int64_t prompt_tok
   return std::max<int64_t>(config.positions - prompt_tokens + 1, 0);
 }
 
-GenerationResult generate(const model::Decoder& decoder, const GenerationOptions& options,
-                          const std::vector<TokenIds>& prompts, const TokenSink& on_token) {
-  Session session(decoder, prompts, options.session);
-  check(decoder.config(), options, session.batch().width());
-  Rows rows(options, session.batch().rows(), on_token);
+namespace {
 
+GenerationResult run(RowReader& reader, const GenerationOptions& options, const std::vector<TokenIds>& prompts,
+                     const TokenSink& on_token) {
+  Rows rows(options, prompts, on_token);
   GenerationResult result;
-  result.prompt_tokens = session.batch().tokens();
+  for (const TokenIds& prompt : prompts) result.prompt_tokens += static_cast<int64_t>(prompt.size());
   const Clock::time_point prefill_start = Clock::now();
-  at::Tensor logits = session.prefill();
+  const std::span<const float> logits = reader.read_prompts();
   result.prefill_seconds = seconds_since(prefill_start);
-
-  bool going = rows.draw(logits);
+  rows.draw(logits);
   const Clock::time_point decode_start = Clock::now();
-  while (going) {
-    result.decoded_tokens += rows.going();
-    logits = session.decode(rows.last());
-    going = rows.draw(logits);
+  for (std::vector<int64_t> going = rows.going(); !going.empty(); going = rows.going()) {
+    result.decoded_tokens += static_cast<int64_t>(going.size());
+    rows.draw(reader.read_next(going, rows.last(going)));
   }
   result.decode_seconds = result.decoded_tokens > 0 ? seconds_since(decode_start) : 0;
   result.rows = rows.release();
-  result.kv_cache_bytes = session.cache().bytes_held(session.tokens_held());
-  result.kv_cache_allocated_bytes = session.cache().bytes_allocated();
+  result.kv_cache_bytes = reader.cache_bytes();
+  result.kv_cache_allocated_bytes = reader.cache_bytes_allocated();
   return result;
+}
+
+}  // namespace
+
+GenerationResult generate(Engine& engine, const GenerationOptions& options, const std::vector<TokenIds>& prompts,
+                          const TokenSink& on_token) {
+  check(engine.config(), options, prompts);
+  EngineReader reader(engine, prompts);
+  return run(reader, options, prompts, on_token);
+}
+
+GenerationResult generate(const model::Decoder& decoder, const GenerationOptions& options,
+                          const std::vector<TokenIds>& prompts, const TokenSink& on_token) {
+  check(decoder.config(), options, prompts);
+  if (decoder.head_weight().is_cpu()) {
+    Engine engine(decoder, options.engine);
+    return generate(engine, options, prompts, on_token);
+  }
+  SessionReader reader(decoder, options.engine, prompts);
+  return run(reader, options, prompts, on_token);
 }
 
 }  // namespace skipattn::inference

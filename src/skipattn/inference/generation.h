@@ -4,14 +4,13 @@
 //   tokenizer.decode(result.rows[0].tokens)
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <functional>
 #include <vector>
 
+#include "skipattn/inference/engine.h"
+#include "skipattn/inference/padded_batch.h"
 #include "skipattn/inference/sampler.h"
-#include "skipattn/inference/session.h"
 #include "skipattn/model/decoder.h"
 
 namespace skipattn::inference {
@@ -22,7 +21,7 @@ struct GenerationOptions {
   uint64_t seed = 1;         ///< row i draws from its own stream of this seed
   int64_t end_of_text = -1;  ///< the token that ends a row; -1: none does
   int64_t vocabulary = 0;    ///< only tokens below this are drawn (a model may have padding rows); 0: all the model's
-  SessionOptions session;
+  EngineOptions engine;      ///< of the engine that is made for a decoder
 };
 
 /// Why a row ended.
@@ -60,10 +59,14 @@ using TokenSink = std::function<bool(int64_t row, uint32_t token)>;
 /// New tokens that a prompt of `prompt_tokens` leaves room for: the last one drawn is never read and needs no position.
 int64_t room_for_new_tokens(const model::ModelConfig& config, int64_t prompt_tokens);
 
-/// Reads the prompts once, then decodes with the cache until every row has ended. Rows that ended early are carried
-/// along unheard. Throws InputError before anything runs: what Session says of the prompts, then every fault of the
-/// options, more new tokens than the longest prompt leaves positions for among them. Throws RunError when the model's
-/// logits are broken.
+/// Reads the prompts once, then decodes with the cache until every row has ended. Throws InputError before anything runs,
+/// listing every fault of the prompts (none, an empty one, a token outside the vocabulary, one longer than the model's
+/// positions), then of the options, more new tokens than the longest prompt leaves positions for among them. Throws
+/// RunError when the model's logits are broken.
+GenerationResult generate(Engine& engine, const GenerationOptions& options, const std::vector<TokenIds>& prompts,
+                          const TokenSink& on_token = {});
+
+/// The same with an engine made for the occasion; a decoder that is not on the CPU runs through a Session.
 GenerationResult generate(const model::Decoder& decoder, const GenerationOptions& options,
                           const std::vector<TokenIds>& prompts, const TokenSink& on_token = {});
 

@@ -14,7 +14,7 @@ GenerationOptions greedy(int64_t tokens) {
   GenerationOptions options;
   options.max_new_tokens = tokens;
   options.sampling.temperature = 0;
-  options.session.cache_dtype = at::kFloat;
+  options.engine.weights = options.engine.cache = Dtype::kFp32;
   return options;
 }
 
@@ -127,12 +127,12 @@ TEST(Generation, FillsThePositionsToTheLast) {
 TEST(Generation, ReportsTheBytesOfTheTokensItHolds) {
   const model::Decoder decoder = test_model("sla(distance=3, heads=2)");
   GenerationOptions options = greedy(5);
-  options.session.cache_dtype = at::kBFloat16;
+  options.engine.cache = Dtype::kBf16;
   const GenerationResult result = generate(decoder, options, {test_tokens(4, 50), test_tokens(7, 51)});
   const int64_t slots = decoder.plan().cache_slots();
   EXPECT_EQ(slots, 2 * (3 * 4 + 3 * 2));
   EXPECT_EQ(result.kv_cache_bytes, (4 + 7 + 2 * 4) * slots * 8 * 2);  // the fifth token is never read
-  EXPECT_EQ(result.kv_cache_allocated_bytes, 2 * KvCache::kBlock * slots * 8 * 2);
+  EXPECT_EQ(result.kv_cache_allocated_bytes, 2 * kBlockRows * slots * 8 * 2);
   EXPECT_GT(result.prefill_tokens_per_second(), 0);
   EXPECT_GT(result.decode_tokens_per_second(), 0);
 }

@@ -53,6 +53,25 @@ void keep_top_p(std::vector<Candidate>& candidates, double top_p) {
   candidates.erase(candidates.begin(), heap_end);
 }
 
+void keep_min_p(std::vector<Candidate>& candidates, double min_p) {
+  if (min_p <= 0) return;
+  double largest = 0;
+  for (const Candidate& candidate : candidates) largest = std::max(largest, candidate.probability);
+  std::erase_if(candidates, [&](const Candidate& candidate) { return candidate.probability < min_p * largest; });
+}
+
+/// The logits with those of the tokens before made less likely.
+std::vector<float> penalised(std::span<const float> logits, std::span<const uint32_t> before, double penalty) {
+  std::vector<float> result(logits.begin(), logits.end());
+  for (const uint32_t token : before) {
+    if (token >= logits.size()) continue;
+    // From the original, so that a token that came twice is penalised once.
+    const double logit = logits[token];
+    result[token] = static_cast<float>(logit > 0 ? logit / penalty : logit * penalty);
+  }
+  return result;
+}
+
 }  // namespace
 
 void SamplingOptions::find_faults(FaultList& faults) const {
@@ -60,9 +79,18 @@ void SamplingOptions::find_faults(FaultList& faults) const {
     faults.add("temperature={}: must be a number of at least 0 (0: always the likeliest token)", temperature);
   if (top_k < 0) faults.add("top_k={}: must be 1 or more, or 0 for all tokens", top_k);
   if (!(top_p > 0 && top_p <= 1)) faults.add("top_p={}: must be above 0 and at most 1", top_p);
+  if (!(min_p >= 0 && min_p <= 1)) faults.add("min_p={}: must be 0 (all tokens) to 1", min_p);
+  if (!(repetition_penalty > 0 && std::isfinite(repetition_penalty)))
+    faults.add("repetition_penalty={}: must be above 0 (1: none)", repetition_penalty);
 }
 
-std::vector<Candidate> distribution(std::span<const float> logits, const SamplingOptions& options) {
+std::vector<Candidate> distribution(std::span<const float> logits, const SamplingOptions& options,
+                                    std::span<const uint32_t> before) {
+  if (options.repetition_penalty != 1 && !before.empty()) {
+    SamplingOptions others = options;
+    others.repetition_penalty = 1;
+    return distribution(penalised(logits, before, options.repetition_penalty), others);
+  }
   const uint32_t best = likeliest(logits);
   if (options.temperature == 0) return {{best, 1.0}};
   std::vector<Candidate> candidates;
@@ -76,6 +104,7 @@ std::vector<Candidate> distribution(std::span<const float> logits, const Samplin
   keep_top_k(candidates, options.top_k);
   scale_to_one(candidates);
   keep_top_p(candidates, options.top_p);
+  keep_min_p(candidates, options.min_p);
   scale_to_one(candidates);
   // By id again, so that filters that keep everything change nothing.
   std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.token < b.token; });
@@ -97,8 +126,8 @@ Sampler::Sampler(const SamplingOptions& options, uint64_t seed) : options_(optio
   faults.throw_if_any("");
 }
 
-uint32_t Sampler::next(std::span<const float> logits) {
-  const std::vector<Candidate> candidates = distribution(logits, options_);
+uint32_t Sampler::next(std::span<const float> logits, std::span<const uint32_t> before) {
+  const std::vector<Candidate> candidates = distribution(logits, options_, before);
   return candidates.size() == 1 && options_.temperature == 0 ? candidates.front().token
                                                              : pick(candidates, random_.uniform());
 }

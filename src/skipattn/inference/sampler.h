@@ -4,7 +4,7 @@
 //   Sampler sampler({.temperature = 0.8, .top_k = 50}, seed);
 //   const uint32_t token = sampler.next(logits);           // logits: one fp32 number for each token id
 //
-// Order of the filters: temperature, then top-k, then top-p over what top-k kept (renormalised), as in most programs.
+// Order: repetition penalty, temperature, top-k, top-p over what top-k kept (renormalised), min-p, as in Transformers.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,12 @@ namespace skipattn::inference {
 
 /// How tokens are drawn.
 struct SamplingOptions {
-  double temperature = 0.8;  ///< logits are divided by it, 0 or more; 0: always the likeliest token (greedy)
-  int64_t top_k = 0;         ///< draw among the k likeliest tokens; 0: among all
-  double top_p = 1.0;        ///< draw among the fewest likeliest tokens that hold this much probability, (0, 1]
+  double temperature = 0.8;         ///< logits are divided by it, 0 or more; 0: always the likeliest token (greedy)
+  int64_t top_k = 0;                ///< draw among the k likeliest tokens; 0: among all
+  double top_p = 1.0;               ///< draw among the fewest likeliest tokens that hold this much probability, (0, 1]
+  double min_p = 0.0;               ///< draw among tokens at least this likely beside the likeliest, [0, 1]; 0: all
+  double repetition_penalty = 1.0;  ///< tokens that came before: positive logits are divided by it, others multiplied
+                                    ///< (Keskar et al. 2019), above 0; 1: none
 
   /// Adds what is wrong with the values.
   void find_faults(FaultList& faults) const;
@@ -35,7 +38,9 @@ struct Candidate {
 /// The tokens that may be drawn and how likely each is, in order of their ids. Where logits are equal the lower id
 /// counts as the likelier one, so top-k keeps exactly k tokens and greedy decoding has one answer. A logit of -inf is a
 /// token that cannot come. Throws RunError when a logit is NaN or +inf, or when all are -inf: the model is broken then.
-std::vector<Candidate> distribution(std::span<const float> logits, const SamplingOptions& options);
+/// `before` are the tokens that came before, in any order, for the repetition penalty; those without a logit do not count.
+std::vector<Candidate> distribution(std::span<const float> logits, const SamplingOptions& options,
+                                    std::span<const uint32_t> before = {});
 
 /// The candidate at `uniform`, [0, 1), of the summed probabilities.
 uint32_t pick(const std::vector<Candidate>& candidates, double uniform);
@@ -46,7 +51,7 @@ class Sampler {
   /// Throws InputError listing every fault of the options.
   Sampler(const SamplingOptions& options, uint64_t seed);
   /// One token; takes one random number unless the choice is greedy. Throws as distribution() does.
-  uint32_t next(std::span<const float> logits);
+  uint32_t next(std::span<const float> logits, std::span<const uint32_t> before = {});
 
  private:
   SamplingOptions options_;

@@ -130,5 +130,40 @@ TEST(Sampler, WrongOptionsAreAllNamed) {
   EXPECT_THROW(Sampler({.top_p = 1.5}, 1), InputError);
 }
 
+TEST(Sampler, MinPKeepsTokensNearTheLikeliest) {
+  // Probabilities 0.5, 0.25, 0.125, 0.125.
+  const std::vector<float> logits = {std::log(4.0f), std::log(2.0f), 0.0f, 0.0f};
+  const auto tokens = [&](double min_p) {
+    std::vector<uint32_t> kept;
+    for (const Candidate& candidate : distribution(logits, {.temperature = 1, .min_p = min_p}))
+      kept.push_back(candidate.token);
+    return kept;
+  };
+  EXPECT_EQ(tokens(0.24), (std::vector<uint32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(tokens(0.3), (std::vector<uint32_t>{0, 1}));
+  EXPECT_EQ(tokens(1), (std::vector<uint32_t>{0}));
+  EXPECT_NEAR(distribution(logits, {.temperature = 1, .min_p = 0.3})[0].probability, 2.0 / 3, 1e-6);
+}
+
+TEST(Sampler, TokensThatCameBeforeAreLessLikelyOnce) {
+  const std::vector<float> logits = {2.0f, 1.5f, -1.0f, 0.5f};
+  const SamplingOptions options = {.temperature = 1, .repetition_penalty = 2};
+  const std::vector<uint32_t> before = {0, 2, 0, 99};
+  const auto plain = distribution(std::vector<float>{1.0f, 1.5f, -2.0f, 0.5f}, {.temperature = 1});
+  const auto penalised = distribution(logits, options, before);
+  ASSERT_EQ(penalised.size(), plain.size());
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_DOUBLE_EQ(penalised[i].probability, plain[i].probability);
+  EXPECT_EQ(Sampler({.temperature = 0, .repetition_penalty = 2}, 1).next(logits, before), 1U);
+  EXPECT_EQ(Sampler({.temperature = 0, .repetition_penalty = 2}, 1).next(logits), 0U);
+}
+
+TEST(Sampler, FaultsOfMinPAndThePenaltyAreNamed) {
+  FaultList faults;
+  SamplingOptions{.min_p = 1.5, .repetition_penalty = 0}.find_faults(faults);
+  ASSERT_EQ(faults.faults().size(), 2U);
+  EXPECT_NE(faults.faults()[0].find("min_p=1.5"), std::string::npos);
+  EXPECT_NE(faults.faults()[1].find("repetition_penalty=0"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace skipattn::inference

@@ -4,7 +4,8 @@
 //   at::Tensor logits = session.prefill();         // what may follow each prompt, [B, vocabulary]
 //   logits = session.decode({11, 716});            // one more token for each row
 //
-// What samples, stops and streams is generation.h; this is the part that touches tensors.
+// Everything in it is the Decoder's forward pass, in torch operations, on any device and in any dtype; on the CPU the engine
+// (engine.h) does the same faster.
 #pragma once
 
 #include <ATen/core/Tensor.h>

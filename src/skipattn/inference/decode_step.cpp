@@ -1,0 +1,335 @@
+#include "skipattn/inference/decode_step.h"
+
+#include <algorithm>
+
+#include "skipattn/core/operation_timer.h"
+
+namespace skipattn::inference {
+
+namespace {
+
+constexpr int64_t kTaskBytes = 96 << 10;      // of a matrix that a worker takes at once
+constexpr int64_t kTaskRowMultiple = 16;      // rows of a task, so that results of two workers share no cache line
+constexpr int64_t kPrefetchBytes = 8 << 10;   // of the next operation's matrix, asked for before a barrier
+constexpr int64_t kTaskPrefetchBytes = 2048;  // of the next task's rows
+constexpr int64_t kPhasesPerLayer = 5;
+
+int64_t task_rows(const cpu::MatrixView& matrix) {
+  const int64_t rows = kTaskBytes / std::max<int64_t>(1, matrix.row_bytes());
+  return std::max(kTaskRowMultiple, rows / kTaskRowMultiple * kTaskRowMultiple);
+}
+
+}  // namespace
+
+void DecodeStep::Numbers::reserve(int64_t count) {
+  const int64_t bytes = count * static_cast<int64_t>(sizeof(float)) + cpu::kSlack;
+  if (bytes > memory_.bytes()) memory_ = LargeMemory(bytes);
+}
+
+DecodeStep::DecodeStep(const EngineWeights& weights, const CacheLayout& layout, WorkerPool& pool)
+    : weights_(weights),
+      layout_(layout),
+      pool_(pool),
+      heads_(weights.config().heads),
+      kv_heads_(weights.config().kv_heads),
+      group_(heads_ / kv_heads_),
+      d_(weights.config().head_width),
+      padded_d_(cpu::padded(d_)),
+      width_(weights.config().width),
+      scratch_(static_cast<size_t>(pool.size())),
+      counters_(static_cast<size_t>(kPhasesPerLayer * weights.config().layers + 1)) {}
+
+void DecodeStep::reserve() {
+  const auto rows = static_cast<int64_t>(rows_.size());
+  const model::ModelConfig& config = weights_.config();
+  most_parts_ = 1;
+  for (int64_t layer = 0; layer < config.layers; ++layer)
+    for (int64_t row = 0; row < rows; ++row) most_parts_ = std::max(most_parts_, visible(layer, row).parts);
+  const int64_t parts = rows * heads_ * most_parts_;
+  const int64_t widest = std::max({width_, heads_ * d_, config.mlp_width});
+  residual_.reserve(rows * width_);
+  query_.reserve(rows * heads_ * padded_d_);
+  hidden_.reserve(rows * config.mlp_width);
+  logits_.reserve(rows * config.vocabulary);
+  part_largest_.reserve(parts);
+  part_sum_.reserve(parts);
+  part_weighted_.reserve(parts * padded_d_);
+  int64_t most_task_rows = d_;
+  for (const EngineLayer& layer : weights_.layers)
+    for (const Linear* linear : {&layer.output, &layer.up, &layer.down, &weights_.head})
+      most_task_rows = std::max(most_task_rows, task_rows(linear->matrix));
+  for (Scratch& scratch : scratch_) {
+    scratch.row.reserve(widest);
+    scratch.ordered.reserve(rows * cpu::padded(widest));
+    scratch.out.reserve(2 * rows * most_task_rows);
+  }
+}
+
+void DecodeStep::run(const std::vector<StepRow>& rows, const StepStart& start) {
+  rows_ = rows;
+  reserve();
+  for (Counter& counter : counters_) counter.next.store(pool_.size(), std::memory_order_relaxed);
+  pool_.run([&](int worker) { work(worker, start); });
+}
+
+void DecodeStep::work(int worker, const StepStart& start) {
+  if (start.residual == nullptr) {
+    embed(worker);
+  } else if (worker == 0) {
+    std::copy_n(start.residual, static_cast<int64_t>(rows_.size()) * width_, residual_.data());
+  }
+  pool_.barrier();
+  for (int64_t l = start.layer; l < weights_.config().layers; ++l) {
+    const EngineLayer& layer = weights_.layers[static_cast<size_t>(l)];
+    project_qkv(l, worker);
+    wait(&layer.output.matrix, worker);
+    attend(l, worker);
+    wait(&layer.output.matrix, worker);
+    project_output(l, worker);
+    wait(&layer.up.matrix, worker);
+    expand(l, worker);
+    wait(&layer.down.matrix, worker);
+    contract(l, worker);
+    const bool last = l + 1 == weights_.config().layers;
+    wait(last ? &weights_.head.matrix : &weights_.layers[static_cast<size_t>(l) + 1].qkv.matrix, worker);
+  }
+  predict(worker);
+}
+
+void DecodeStep::wait(const cpu::MatrixView* next, int worker) {
+  const int64_t first = worker * task_rows(*next);
+  if (first < next->rows) cpu::prefetch(*next, first, kPrefetchBytes);
+  pool_.barrier();
+}
+
+template <typename Task>
+void DecodeStep::for_rows(const cpu::MatrixView& matrix, int64_t rows, int64_t phase, int worker, const Task& task) {
+  const int64_t step = task_rows(matrix), count = (rows + step - 1) / step;
+  std::atomic<int64_t>& next = counters_[static_cast<size_t>(phase)].next;
+  for (int64_t index = worker; index < count;) {
+    const int64_t following = next.fetch_add(1, std::memory_order_relaxed);
+    if (following < count) cpu::prefetch(matrix, following * step, kTaskPrefetchBytes);
+    task(index * step, std::min(step, rows - index * step));
+    index = following;
+  }
+}
+
+void DecodeStep::embed(int worker) {
+  const OperationTimer timer("embedding");
+  for (size_t row = static_cast<size_t>(worker); row < rows_.size(); row += static_cast<size_t>(pool_.size())) {
+    float* x = residual_.data() + static_cast<int64_t>(row) * width_;
+    const cpu::MatrixView& table = weights_.token_embedding.matrix;
+    const float scale = table.scales != nullptr ? table.scales[rows_[row].token] : 1.0f;
+    cpu::load_row(table.dtype, table.row(rows_[row].token), scale, width_, x);
+    if (weights_.position_embedding.defined())
+      cpu::add_to_row(x, weights_.position_embedding.const_data_ptr<float>() + rows_[row].position * width_, width_);
+  }
+}
+
+cpu::Vectors DecodeStep::ordered(const float* rows, int64_t width, int worker) {
+  Scratch& scratch = scratch_[static_cast<size_t>(worker)];
+  const int64_t stride = cpu::padded(width);
+  const auto count = static_cast<int64_t>(rows_.size());
+  for (int64_t row = 0; row < count; ++row)
+    cpu::to_order(weights_.dtype(), rows + row * width, width, scratch.ordered.data() + row * stride);
+  return {scratch.ordered.data(), stride, count};
+}
+
+cpu::Vectors DecodeStep::normed(const Norm& norm, int worker) {
+  Scratch& scratch = scratch_[static_cast<size_t>(worker)];
+  const int64_t stride = cpu::padded(width_);
+  const auto count = static_cast<int64_t>(rows_.size());
+  const cpu::NormRow parameters = norm.row();
+  for (int64_t row = 0; row < count; ++row) {
+    cpu::norm_row(parameters, residual_.data() + row * width_, width_, scratch.row.data());
+    cpu::to_order(weights_.dtype(), scratch.row.data(), width_, scratch.ordered.data() + row * stride);
+  }
+  return {scratch.ordered.data(), stride, count};
+}
+
+void DecodeStep::project_qkv(int64_t layer, int worker) {
+  const OperationTimer timer("weights");
+  const EngineLayer& weights = weights_.layers[static_cast<size_t>(layer)];
+  const cpu::Vectors input = normed(weights.norm1, worker);
+  Scratch& scratch = scratch_[static_cast<size_t>(worker)];
+  const int64_t heads = weights.qkv.matrix.rows / d_;
+  std::atomic<int64_t>& next = counters_[static_cast<size_t>(layer * kPhasesPerLayer)].next;
+  // A task is a head, which its worker also rotates and stores.
+  for (int64_t head = worker; head < heads;) {
+    const int64_t following = next.fetch_add(1, std::memory_order_relaxed);
+    if (following < heads) cpu::prefetch(weights.qkv.matrix, following * d_, kTaskPrefetchBytes);
+    cpu::dots(weights.qkv.matrix, head * d_, d_, input, scratch.out.data(), d_);
+    for (int64_t row = 0; row < input.count; ++row)
+      finish_head(layer, head, row, scratch.out.data() + row * d_, scratch);
+    head = following;
+  }
+}
+
+void DecodeStep::finish_head(int64_t layer, int64_t head, int64_t row, float* numbers, Scratch& scratch) {
+  const EngineLayer& weights = weights_.layers[static_cast<size_t>(layer)];
+  const model::LayerLayout& layout = weights_.layouts()[static_cast<size_t>(layer)];
+  const StepRow& step = rows_[static_cast<size_t>(row)];
+  const float* bias = weights.qkv.bias_data();
+  if (bias != nullptr) cpu::add_to_row(numbers, bias + head * d_, d_);
+  const int64_t key = head - heads_, value = key - layout.live_keys;
+  if (value >= 0) return step.sequence->store(layout_.value_slot(layer, value), step.position, numbers);
+  const Norm& norm = key < 0 ? weights.query_norm : weights.key_norm;
+  if (norm.defined()) cpu::norm_row(norm.row(), numbers, d_, numbers);
+  if (weights_.rotary_angles.defined())
+    cpu::rotate_row(numbers, weights_.rotary_angles.const_data_ptr<float>() + step.position * d_, d_ / 2);
+  if (key >= 0) return step.sequence->store(layout_.key_slot(layer, key), step.position, numbers);
+  cpu::scale_row(numbers, static_cast<float>(layout.softmax_scale), d_);
+  cpu::to_order(layout_.dtype(), numbers, d_, query_.data() + (row * heads_ + head) * padded_d_);
+}
+
+DecodeStep::Visible DecodeStep::visible(int64_t layer, int64_t row) const {
+  const int64_t window = weights_.layouts()[static_cast<size_t>(layer)].window;
+  const int64_t end = rows_[static_cast<size_t>(row)].position + 1;
+  // Parts begin at whole blocks.
+  const int64_t begin = window > 0 ? std::max<int64_t>(0, end - window) : 0;
+  const int64_t first_block = begin / kBlockRows * kBlockRows;
+  return {begin, (end - first_block + kPartLength - 1) / kPartLength};
+}
+
+void DecodeStep::attend(int64_t layer, int worker) {
+  const OperationTimer timer("attention");
+  const auto rows = static_cast<int64_t>(rows_.size());
+  int64_t count = 0;
+  for (int64_t row = 0; row < rows; ++row) count += visible(layer, row).parts * kv_heads_;
+  std::atomic<int64_t>& next = counters_[static_cast<size_t>(layer * kPhasesPerLayer + 1)].next;
+  Scratch& scratch = scratch_[static_cast<size_t>(worker)];
+  for (int64_t index = worker; index < count;) {
+    const int64_t following = next.fetch_add(1, std::memory_order_relaxed);
+    if (following < count) {
+      find_stretches(layer, part_at(layer, following), scratch);
+      if (!scratch.stretches.empty()) cpu::prefetch_rows(layout_.dtype(), d_, scratch.stretches.front());
+    }
+    attend_part(layer, part_at(layer, index), scratch);
+    index = following;
+  }
+}
+
+/// Tasks in order: for each row, for each of its parts, the KV heads.
+DecodeStep::Part DecodeStep::part_at(int64_t layer, int64_t index) const {
+  Part part;
+  for (; index >= visible(layer, part.row).parts * kv_heads_; ++part.row)
+    index -= visible(layer, part.row).parts * kv_heads_;
+  part.kv_head = index % kv_heads_;
+  part.number = index / kv_heads_;
+  return part;
+}
+
+void DecodeStep::find_stretches(int64_t layer, const Part& part, Scratch& scratch) const {
+  const StepRow& step = rows_[static_cast<size_t>(part.row)];
+  const Visible seen = visible(layer, part.row);
+  const int64_t first = seen.begin / kBlockRows * kBlockRows + part.number * kPartLength;
+  const int64_t begin = std::max(seen.begin, first), end = std::min(step.position + 1, first + kPartLength);
+  const routing::LayerPlan& plan = weights_.plan().layers[static_cast<size_t>(layer)];
+  scratch.stretches.clear();
+  for (const routing::SlotPair& pair : plan.heads[static_cast<size_t>(part.kv_head)]) {
+    const int64_t key_slot = layout_.key_slot(pair.key_layer, pair.key_slot);
+    const int64_t value_slot = layout_.value_slot(pair.value_layer, pair.value_slot);
+    for (int64_t at = begin; at < end; at = (at / kBlockRows + 1) * kBlockRows)
+      scratch.stretches.push_back(
+          step.sequence->rows(key_slot, value_slot, at, std::min(end, (at / kBlockRows + 1) * kBlockRows)));
+  }
+}
+
+void DecodeStep::attend_part(int64_t layer, const Part& part, Scratch& scratch) {
+  find_stretches(layer, part, scratch);
+  const int64_t place = part_place(part.row, part.kv_head, part.number);
+  cpu::AttendCall call;
+  call.dtype = layout_.dtype();
+  call.head_width = d_;
+  call.queries = group_;
+  call.query = query_.data() + (part.row * heads_ + part.kv_head * group_) * padded_d_;
+  call.rows = scratch.stretches.data();
+  call.count = static_cast<int64_t>(scratch.stretches.size());
+  call.result = {part_largest_.data() + place, part_sum_.data() + place, part_weighted_.data() + place * padded_d_};
+  cpu::attend_cached(call);
+}
+
+cpu::Vectors DecodeStep::merged_heads(int64_t layer, int worker) {
+  Scratch& scratch = scratch_[static_cast<size_t>(worker)];
+  const int64_t inputs = heads_ * d_, stride = cpu::padded(inputs);
+  const auto count = static_cast<int64_t>(rows_.size());
+  for (int64_t row = 0; row < count; ++row) {
+    for (int64_t head = 0; head < heads_; ++head) {
+      const int64_t place = part_place(row, head / group_, 0) + head % group_;
+      cpu::MergeCall call;
+      call.dtype = layout_.dtype();
+      call.head_width = d_;
+      call.count = visible(layer, row).parts;
+      call.largest = part_largest_.data() + place;
+      call.sum = part_sum_.data() + place;
+      call.stride = group_;
+      call.weighted = part_weighted_.data() + place * padded_d_;
+      call.weighted_stride = group_ * padded_d_;
+      cpu::merge_parts(call, scratch.row.data() + head * d_);
+    }
+    cpu::to_order(weights_.dtype(), scratch.row.data(), inputs, scratch.ordered.data() + row * stride);
+  }
+  return {scratch.ordered.data(), stride, count};
+}
+
+void DecodeStep::add_to_residual(const Linear& linear, const cpu::Vectors& input, int64_t phase, int worker) {
+  float* out = scratch_[static_cast<size_t>(worker)].out.data();
+  for_rows(linear.matrix, linear.matrix.rows, phase, worker, [&](int64_t first, int64_t rows) {
+    cpu::dots(linear.matrix, first, rows, input, out, rows);
+    for (int64_t row = 0; row < input.count; ++row) {
+      float* residual = residual_.data() + row * width_ + first;
+      if (linear.bias_data() != nullptr) cpu::add_to_row(out + row * rows, linear.bias_data() + first, rows);
+      cpu::add_to_row(residual, out + row * rows, rows);
+    }
+  });
+}
+
+void DecodeStep::project_output(int64_t layer, int worker) {
+  const OperationTimer timer("weights");
+  const Linear& output = weights_.layers[static_cast<size_t>(layer)].output;
+  add_to_residual(output, merged_heads(layer, worker), layer * kPhasesPerLayer + 2, worker);
+}
+
+void DecodeStep::expand(int64_t layer, int worker) {
+  const OperationTimer timer("weights");
+  const EngineLayer& weights = weights_.layers[static_cast<size_t>(layer)];
+  const cpu::Vectors input = normed(weights.norm2, worker);
+  const int64_t hidden = weights_.config().mlp_width;
+  const bool gated = weights_.activation == Activation::kSwiGlu;
+  const float* bias = weights.up.bias_data();
+  float* out = scratch_[static_cast<size_t>(worker)].out.data();
+  for_rows(weights.up.matrix, hidden, layer * kPhasesPerLayer + 3, worker, [&](int64_t first, int64_t rows) {
+    float* second = out + input.count * rows;
+    cpu::dots(weights.up.matrix, first, rows, input, out, rows);
+    if (gated) cpu::dots(weights.up.matrix, hidden + first, rows, input, second, rows);
+    for (int64_t row = 0; row < input.count; ++row) {
+      float* x = out + row * rows;
+      if (bias != nullptr) cpu::add_to_row(x, bias + first, rows);
+      if (gated) {
+        if (bias != nullptr) cpu::add_to_row(second + row * rows, bias + hidden + first, rows);
+        cpu::swiglu_row(x, second + row * rows, rows);
+      } else {
+        cpu::gelu_row(x, rows, weights_.activation == Activation::kGeluExact);
+      }
+      std::copy_n(x, rows, hidden_.data() + row * hidden + first);
+    }
+  });
+}
+
+void DecodeStep::contract(int64_t layer, int worker) {
+  const OperationTimer timer("weights");
+  const Linear& down = weights_.layers[static_cast<size_t>(layer)].down;
+  const cpu::Vectors input = ordered(hidden_.data(), weights_.config().mlp_width, worker);
+  add_to_residual(down, input, layer * kPhasesPerLayer + 4, worker);
+}
+
+void DecodeStep::predict(int worker) {
+  const OperationTimer timer("vocabulary head");
+  const cpu::MatrixView& head = weights_.head.matrix;
+  const cpu::Vectors input = normed(weights_.final_norm, worker);
+  for_rows(head, head.rows, kPhasesPerLayer * weights_.config().layers, worker, [&](int64_t first, int64_t rows) {
+    cpu::dots(head, first, rows, input, logits_.data() + first, head.rows);
+  });
+}
+
+}  // namespace skipattn::inference

@@ -1,0 +1,68 @@
+#include "skipattn/inference/worker_pool.h"
+
+namespace skipattn::inference {
+
+namespace {
+
+constexpr int kSpins = 3000;  // some 50 microseconds
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+/// Returns once the number is no longer `old`.
+void wait_for_change(const std::atomic<uint32_t>& number, uint32_t old) {
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (number.load(std::memory_order_acquire) != old) return;
+    pause();
+  }
+  number.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(int workers) : workers_(workers) {
+  for (int worker = 1; worker < workers; ++worker) threads_.emplace_back([this, worker] { serve(worker); });
+}
+
+WorkerPool::~WorkerPool() {
+  ending_ = true;
+  begun_.fetch_add(1, std::memory_order_release);
+  begun_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void WorkerPool::serve(int worker) {
+  for (uint32_t seen = 0;; ++seen) {
+    wait_for_change(begun_, seen);
+    if (ending_) return;
+    (*task_)(worker);
+    barrier();
+  }
+}
+
+void WorkerPool::run(const std::function<void(int)>& task) {
+  task_ = &task;
+  if (workers_ > 1) {
+    begun_.fetch_add(1, std::memory_order_release);
+    begun_.notify_all();
+  }
+  task(0);
+  barrier();
+}
+
+void WorkerPool::barrier() {
+  if (workers_ == 1) return;
+  const uint32_t number = barriers_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == workers_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    barriers_.store(number + 1, std::memory_order_release);
+    barriers_.notify_all();
+    return;
+  }
+  wait_for_change(barriers_, number);
+}
+
+}  // namespace skipattn::inference

@@ -1,0 +1,48 @@
+// Threads that do one short piece of work together again and again, as decoding a token does: a few microseconds of work,
+// everybody waits for everybody, the next piece. Waiting threads spin for a moment before they sleep.
+//
+//   WorkerPool pool(2);
+//   pool.run([&](int worker) {
+//     …;                 // each worker's part of the first piece
+//     pool.barrier();    // all parts are done, and all see what the others wrote
+//     …;
+//   });
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace skipattn::inference {
+
+class WorkerPool {
+ public:
+  /// `workers` 1 or more, the calling thread among them.
+  explicit WorkerPool(int workers);
+  ~WorkerPool();
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+
+  int size() const { return workers_; }
+  /// Calls task(worker) once for each worker, all at a time, and returns when all have ended; worker 0 is the calling
+  /// thread. For one caller at a time. The task must not throw.
+  void run(const std::function<void(int worker)>& task);
+  /// Inside a task, called by all workers alike.
+  void barrier();
+
+ private:
+  void serve(int worker);
+
+  const int workers_;
+  std::vector<std::thread> threads_;
+  const std::function<void(int)>* task_ = nullptr;
+  bool ending_ = false;
+  // Each on a cache line of its own.
+  alignas(64) std::atomic<uint32_t> begun_{0};     // tasks given out
+  alignas(64) std::atomic<int> arrived_{0};        // at the barrier at hand
+  alignas(64) std::atomic<uint32_t> barriers_{0};  // that all have left
+};
+
+}  // namespace skipattn::inference
