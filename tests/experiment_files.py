@@ -31,7 +31,7 @@ def test_every_file_is_a_sweep_of_the_runs_it_should_have(folder):
         # What was asked for in tokens, rounded down to whole steps: the same for every run, so contexts and sizes compare.
         tokens = {run["tokens"] for run in plan["runs"]}
         assert max(tokens) - min(tokens) <= 0.01 * max(tokens), (name, tokens)
-        assert [row["seeds"] for row in plan["detectable"]][:2] == [3, 4] and plan["detectable"][0]["difference"] > 0.03
+        assert [row["seeds"] for row in plan["detectable"]][:2] == [3, 4] and plan["detectable"][0]["difference"] > 0.05
 
 
 def test_every_setting_at_full_size_says_where_it_comes_from(folder):
@@ -42,7 +42,7 @@ def test_every_setting_at_full_size_says_where_it_comes_from(folder):
 
 
 def books(count):
-    return ["\n\n".join(f"Book {book}, paragraph {i}. " + "word " * (20 + 7 * (i % 5)) for i in range(60))
+    return ["\n\n".join(f"Book {book}, paragraph {i}. " + "word " * (20 + 7 * (i % 5)) for i in range(61))  # the last one is short: a page of its own
             for book in range(count)]
 
 
@@ -64,7 +64,7 @@ def test_the_small_data_is_books_and_the_same_cut_into_pages(folder):
     pages = [json.loads(line)["text"] for line in cut.stdout.splitlines()]
     whole = [paragraph for text in texts["val"] for paragraph in text.split("\n\n")]
     assert sorted(paragraph for page in pages for paragraph in page.split("\n\n")) == sorted(whole)
-    assert all(len(page) < 900 + 300 for page in pages)
+    assert all(len(page) < 450 + 300 for page in pages)
     order = [int(re.match(r"Book (\d)", page)[1]) for page in pages]
     assert order != sorted(order)  # neighbours come from anywhere
 
