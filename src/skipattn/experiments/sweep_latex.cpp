@@ -95,7 +95,9 @@ std::string latex_table(const SweepResults& results) {
   std::string out =
       "% Made by skipattn sweep. Needs \\usepackage{booktabs}. Losses: nats per token, mean and sd over seeds.\n"
       "% Difference: mean over seeds of the paired difference, 95 % t interval; p: Holm's correction over all lines.\n"
-      "% Lines \"at equal ...\": figures of a plain model; the difference is the variant above minus it.\n"
+      "% Lines \"at equal ...\": figures of a plain model; the difference is the variant above minus it.\n";
+  if (const std::string best = best_sentence(results.sweep); !best.empty()) out += "% " + best + "\n";
+  out +=
       "\\begin{tabular}{lrrrrrr}\n\\toprule\n"
       "Run & Parameters & KV bytes/token & Validation loss & Difference [95\\,\\%] & $p$ (Holm) & Seeds \\\\\n";
   for (const SweepLine& line : sweep_lines(results)) {

@@ -77,10 +77,7 @@ std::string notes(const SweepResults& results) {
     out += fmt::format("{} against {}: {}\n", groups[comparison.group].name, groups[comparison.against].name,
                        detectable_words(comparison));
   }
-  if (!results.sweep.best.empty())
-    out += fmt::format(
-        "Best {}: the lowest mean validation loss of each line's own values, on the same seeds that are compared.\n",
-        join(results.sweep.best, ", "));
+  if (const std::string best = best_sentence(results.sweep); !best.empty()) out += best + "\n";
   for (size_t g = 0; g < results.choices.size(); ++g)
     if (!results.choices[g].note.empty())
       out += fmt::format("{}: {}.\n", results.sweep.groups[g].name, results.choices[g].note);
@@ -91,6 +88,13 @@ std::string notes(const SweepResults& results) {
 }
 
 }  // namespace
+
+std::string best_sentence(const Sweep& sweep) {
+  if (sweep.best.empty()) return "";
+  return fmt::format(
+      "Best {}: the lowest mean validation loss of each line's own values, on the same seeds that are compared.",
+      join(sweep.best, ", "));
+}
 
 std::vector<SweepLine> sweep_lines(const SweepResults& results) {
   std::vector<SweepLine> lines;

@@ -9,6 +9,7 @@
 #include "skipattn/core/text.h"
 #include "skipattn/experiments/compare.h"
 #include "skipattn/experiments/sweep_names.h"
+#include "skipattn/experiments/sweep_table.h"
 
 namespace skipattn::experiments {
 
@@ -168,6 +169,7 @@ std::vector<ReportData> sweep_reports(const SweepResults& results) {
     data.notice = fmt::format(
         "Verdicts ask for a p-value below 0.05 after Holm's correction over all {} comparisons of the sweep.",
         results.comparisons.size());
+    if (const std::string best = best_sentence(results.sweep); !best.empty()) data.notice += " " + best;
     data.variants.push_back(results.chosen(r));
     data.variants.front().is_baseline = true;
     std::vector<const SweepComparison*> compared(1);

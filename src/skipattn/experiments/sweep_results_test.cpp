@@ -118,7 +118,8 @@ TEST(SweepResults, TheBestOfEachIsCompared) {
   const std::string table = sweep_table(results);
   EXPECT_THAT(table, HasSubstr("sla [learning_rate=0.004]"));
   EXPECT_THAT(table, HasSubstr("0.004 is the largest training.learning_rate tried"));
-  EXPECT_THAT(table, HasSubstr("Best training.learning_rate: the lowest mean validation loss"));
+  for (const std::string& text : {table, latex_table(results), sweep_reports(results).at(0).notice})
+    EXPECT_THAT(text, HasSubstr("Best training.learning_rate: the lowest mean validation loss"));
 }
 
 TEST(SweepResults, UnfinishedCellsAreNotChosenByTheirLuckySeeds) {

@@ -35,6 +35,9 @@ std::string comparisons_csv(const SweepResults& results);
 /// A tabular for LaTeX with booktabs: the lines of the table.
 std::string latex_table(const SweepResults& results);
 
+/// How the best of swept keys were chosen, one sentence; "" where none were.
+std::string best_sentence(const Sweep& sweep);
+
 /// A cell of a CSV file, quoted where it has to be.
 std::string csv_cell(const std::string& text);
 /// Text for LaTeX: its special characters and the signs we print escaped.
