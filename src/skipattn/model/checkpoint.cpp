@@ -18,17 +18,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "transformer.";
-
-/// The published GPT-2 files have no "transformer." before their names.
+/// Files of a model without its vocabulary head have no "transformer." or "model." before their names; the published
+/// GPT-2 files are such.
 std::string without_prefix(const std::string& name) {
-  return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
+  for (const std::string_view prefix : {"transformer.", "model."})
+    if (name.starts_with(prefix)) return name.substr(prefix.size());
+  return name;
 }
 
-/// Causal masks that old files carry as tensors, and the tied head's second copy.
+/// Causal masks and frequencies that old files carry as tensors, and the tied head's second copy.
 bool is_ignorable(const std::string& name, const ModelConfig& config) {
   return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") ||
-         (config.tied_head && name == "lm_head.weight");
+         name.ends_with(".rotary_emb.inv_freq") || (config.tied_head && name == "lm_head.weight");
 }
 
 /// The sum is quick to make and not finite when an element is not; a sum that overflows is looked at again.
@@ -51,29 +52,40 @@ class Loader {
 
  private:
   void load_one(int index, const ParameterSpec& spec) {
-    std::string name = spec.name;
+    std::vector<at::Tensor> pieces;
+    for (const StoredPart& part : spec.stored_parts()) {
+      const at::Tensor piece = read(part);
+      if (piece.defined()) pieces.push_back(spec.transposed_in_file ? piece.t().contiguous() : piece);
+    }
+    if (pieces.size() != spec.stored_parts().size()) return;
+    if (pieces.empty()) pieces.push_back(at::empty(spec.shape(), at::kFloat));  // no row is live
+    decoder_.set_parameter(index, pieces.size() == 1 ? pieces[0] : at::cat(pieces, 0));
+  }
+
+  /// The tensor as the file has it, in fp32; undefined after a fault.
+  at::Tensor read(const StoredPart& part) {
+    std::string name = part.name;
     const io::StoredTensor* stored = files_.find(name);
-    if (stored == nullptr) stored = files_.find(name = without_prefix(spec.name));
+    if (stored == nullptr) stored = files_.find(name = without_prefix(part.name));
     if (stored == nullptr) {
-      faults_.add("tensor '{}' is missing", spec.name);
-      return;
+      faults_.add("tensor '{}' is missing", part.name);
+      return {};
     }
     unused_.erase(name);
-    if (stored->shape != spec.file_shape()) {
+    if (stored->shape != part.shape) {
       faults_.add("tensor '{}' has shape {}, the config says {}", name, io::shape_text(stored->shape),
-                  io::shape_text(spec.file_shape()));
-      return;
+                  io::shape_text(part.shape));
+      return {};
     }
     const at::Tensor raw = to_tensor(*stored, name);
     if (!raw.is_floating_point()) {
       faults_.add("tensor '{}' has element type {}; supported are F32, BF16, F16 and F64", name,
                   io::dtype_name(stored->dtype));
-      return;
+      return {};
     }
-    at::Tensor value = raw.to(at::kFloat);
+    const at::Tensor value = raw.to(at::kFloat);
     if (!is_finite(value)) faults_.add("tensor '{}' holds NaN or infinite numbers", name);
-    if (spec.transposed_in_file) value = value.t().contiguous();
-    decoder_.set_parameter(index, value);
+    return value;
   }
 
   /// A folder of another model has hundreds of faults; the first ones tell.
@@ -111,8 +123,10 @@ void save_model(const fs::path& folder, const Decoder& decoder, const std::vecto
   NamedTensors tensors;
   const auto& specs = decoder.table().specs;
   for (size_t i = 0; i < specs.size(); ++i) {
-    const at::Tensor value = values.at(i).to(options.dtype);
-    tensors.emplace_back(specs[i].name, specs[i].transposed_in_file ? value.t() : value);
+    for (const StoredPart& part : specs[i].stored_parts()) {
+      const at::Tensor rows = values.at(i).narrow(0, part.first_row, part.rows).to(options.dtype);
+      tensors.emplace_back(part.name, specs[i].transposed_in_file ? rows.t() : rows);
+    }
   }
   write_tensor_shards(folder, "model", tensors, options.max_shard_bytes);
   nlohmann::json config = to_config_json(decoder.config());

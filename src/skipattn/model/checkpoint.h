@@ -14,7 +14,8 @@ namespace skipattn::model {
 /// Where the model of `path` lies: the folder itself, or, for a training output, its newest checkpoint.
 std::filesystem::path resolve_model_folder(const std::filesystem::path& path);
 
-/// Loads a folder (ours or a Hugging Face GPT-2, names with or without "transformer."), fp32, [out, in].
+/// Loads a folder (ours or a Hugging Face GPT-2, Llama, Mistral, Qwen2 or Qwen3; names with or without their first part),
+/// fp32, [out, in].
 /// InputError lists every missing, unexpected or wrongly shaped tensor and those that hold NaN or infinite numbers.
 Decoder load_model(const std::filesystem::path& folder);
 

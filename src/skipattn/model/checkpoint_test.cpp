@@ -12,6 +12,7 @@
 #include "skipattn/core/errors.h"
 #include "skipattn/io/json_file.h"
 #include "skipattn/io/safetensors.h"
+#include "skipattn/model/hugging_face.h"
 #include "skipattn/model/reroute.h"
 #include "skipattn/model/test_models.h"
 
@@ -33,8 +34,9 @@ class Checkpoint : public ::testing::Test {
   }
   ~Checkpoint() override { fs::remove_all(folder_); }
 
-  static Decoder random_model(const std::string& routing) {
-    Decoder decoder(small_config(routing));
+  static Decoder random_model(const std::string& routing) { return random_model(small_config(routing)); }
+  static Decoder random_model(const ModelConfig& config) {
+    Decoder decoder(config);
     decoder.initialize(3);
     return decoder;
   }
@@ -103,6 +105,45 @@ TEST_F(Checkpoint, WeightsBeyondTheShardSizeAreSplitAndReadBack) {
     EXPECT_TRUE(at::equal(decoder.parameters()[i], loaded.parameters()[i])) << decoder.table().specs[i].name;
   fs::remove(path / *files.rbegin());
   EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr(*files.rbegin()));
+}
+
+TEST_F(Checkpoint, ALlamaIsSavedInPartsAndLoadedBitForBit) {
+  for (const char* routing : {"baseline", "sla(distance=2, heads=3)", "cla(group=2)"}) {
+    const Decoder decoder = random_model(testing::small_llama(routing));
+    const fs::path path = save(decoder);
+    const Decoder loaded = load_model(path);
+    EXPECT_EQ(loaded.config().routing, decoder.config().routing);
+    for (size_t i = 0; i < decoder.parameters().size(); ++i)
+      EXPECT_TRUE(at::equal(decoder.parameters()[i], loaded.parameters()[i])) << decoder.table().specs[i].name;
+  }
+  const io::SafetensorsFile file(folder_ / "model" / "model.safetensors");  // cla: layer 3 reads layer 2
+  EXPECT_EQ(file.at("model.layers.3.self_attn.q_proj.weight").shape, (std::vector<int64_t>{48, 32}));
+  EXPECT_EQ(file.at("model.layers.2.self_attn.k_proj.weight").shape, (std::vector<int64_t>{24, 32}));
+  EXPECT_EQ(file.at("model.layers.3.mlp.up_proj.bias").shape, (std::vector<int64_t>{40}));
+  for (const char* dead : {"k_proj.weight", "k_proj.bias", "v_proj.weight", "v_proj.bias", "k_norm.weight"})
+    EXPECT_EQ(file.find(std::string("model.layers.3.self_attn.") + dead), nullptr) << dead;
+}
+
+TEST_F(Checkpoint, EveryConfigIsReadAsItWasWritten) {
+  std::vector<ModelConfig> configs = {small_config("cla(group=2)"), testing::small_llama("baseline")};
+  for (const char* family : {"llama", "mistral", "qwen2", "qwen3"}) {
+    for (const int64_t windowed : {0, 2, 4}) {
+      ModelConfig config = small_config("baseline");
+      config.family = family;
+      config.bias = false;
+      config.activation = "silu";
+      config.rotary.base = 321;
+      config.window = windowed > 0 ? 9 : 0;
+      if (windowed == 2) config.windowed_layers = {1, 3};
+      config.resolve();
+      configs.push_back(config);
+    }
+  }
+  for (ModelConfig config : configs) {
+    config.routing = Decoder(config).config().routing;
+    const fs::path path = save(random_model(config));
+    EXPECT_EQ(read_config_json(path), config) << io::read_json_file(path / "config.json");
+  }
 }
 
 TEST_F(Checkpoint, ReroutingKeepsWhatIsLiveAndListsTheRest) {

@@ -9,6 +9,7 @@
 #include "skipattn/core/errors.h"
 #include "skipattn/core/operation_timer.h"
 #include "skipattn/core/random.h"
+#include "skipattn/model/norm.h"
 
 namespace skipattn::model {
 
@@ -39,6 +40,12 @@ at::Tensor windowed_first_key(const Input& input, int64_t window) {
           .unsqueeze(0)
           .expand({input.tokens.size(0), length});
   return input.first_key ? at::maximum(*input.first_key, earliest) : earliest;
+}
+
+at::Tensor positions_of(const Input& input) {
+  if (input.positions) return *input.positions;
+  return at::arange(input.past, input.past + input.tokens.size(1),
+                    at::TensorOptions(at::kLong).device(input.tokens.device()));
 }
 
 Decoder::Decoder(ModelConfig config)
@@ -83,9 +90,20 @@ const at::Tensor* Decoder::find(int index) const {
 LayerWeights Decoder::layer_weights(int64_t layer) const {
   const LayerIndex& index = table_.layers[layer];
   const auto get = [&](int position) { return position < 0 ? at::Tensor() : parameters_[position]; };
-  return {get(index.norm1_weight),  get(index.norm1_bias),  get(index.qkv_weight),   get(index.qkv_bias),
-          get(index.output_weight), get(index.output_bias), get(index.norm2_weight), get(index.norm2_bias),
-          get(index.up_weight),     get(index.up_bias),     get(index.down_weight),  get(index.down_bias)};
+  return {.norm1_weight = get(index.norm1_weight),
+          .norm1_bias = get(index.norm1_bias),
+          .qkv_weight = get(index.qkv_weight),
+          .qkv_bias = get(index.qkv_bias),
+          .query_norm = get(index.query_norm),
+          .key_norm = get(index.key_norm),
+          .output_weight = get(index.output_weight),
+          .output_bias = get(index.output_bias),
+          .norm2_weight = get(index.norm2_weight),
+          .norm2_bias = get(index.norm2_bias),
+          .up_weight = get(index.up_weight),
+          .up_bias = get(index.up_bias),
+          .down_weight = get(index.down_weight),
+          .down_bias = get(index.down_bias)};
 }
 
 void Decoder::check_input(const Input& input) const {
@@ -94,20 +112,29 @@ void Decoder::check_input(const Input& input) const {
     throw InputError("context {}: the model has positions for {} tokens", end, config_.positions);
 }
 
-at::Tensor Decoder::embed(const Input& input, const ForwardOptions& options) const {
+at::ScalarType Decoder::residual_dtype() const {
+  return parameters_[table_.norm_weight].scalar_type();
+}
+
+at::Tensor Decoder::embed(const Input& input, const at::Tensor& positions, const ForwardOptions& options) const {
   const OperationTimer timer("embedding forward");
-  const at::ScalarType residual_dtype = parameters_[table_.norm_weight].scalar_type();
-  const at::Tensor tokens = at::embedding(parameters_[table_.token_embedding], input.tokens).to(residual_dtype);
-  const at::Tensor positions = input.positions ? *input.positions
-                                               : at::arange(input.past, input.past + input.tokens.size(1),
-                                                            at::TensorOptions(at::kLong).device(input.tokens.device()));
-  const at::Tensor places = at::embedding(parameters_[table_.position_embedding], positions).to(residual_dtype);
-  return seeded_dropout(tokens + places, options.dropout, derive_seed(options.dropout_seed, "embedding"));
+  at::Tensor residual = at::embedding(parameters_[table_.token_embedding], input.tokens).to(residual_dtype());
+  if (table_.position_embedding >= 0)
+    residual = residual + at::embedding(parameters_[table_.position_embedding], positions).to(residual_dtype());
+  return seeded_dropout(residual, options.dropout, derive_seed(options.dropout_seed, "embedding"));
+}
+
+cpu::NormParameters Decoder::final_norm() const {
+  const at::Tensor* bias = find(table_.norm_bias);
+  return norm_parameters(layouts_[0], parameters_[table_.norm_weight], bias ? *bias : at::Tensor());
 }
 
 at::Tensor Decoder::hidden_states(const Input& input, const ForwardOptions& options) const {
   check_input(input);
-  at::Tensor residual = embed(input, options);
+  const at::Tensor positions = positions_of(input);
+  at::Tensor residual = embed(input, positions, options);
+  std::optional<RotaryAngles> rotary;
+  if (config_.is_llama()) rotary = rotary_angles(config_.rotary, config_.head_width, positions, residual_dtype());
   std::vector<KeyValues> offered(config_.layers);
   std::map<int64_t, at::Tensor> windowed;  // one mask start per distinct window
   for (int64_t l = 0; l < config_.layers; ++l) {
@@ -117,6 +144,7 @@ at::Tensor Decoder::hidden_states(const Input& input, const ForwardOptions& opti
     call.dropout_seed = derive_seed(options.dropout_seed, fmt::format("layer {}", l));
     call.key_value_hook = options.key_value_hook;
     call.first_key = input.first_key;
+    call.rotary = rotary;
     if (layout.window > 0) {
       if (!windowed.contains(layout.window)) windowed[layout.window] = windowed_first_key(input, layout.window);
       call.first_key = windowed[layout.window];
@@ -127,9 +155,7 @@ at::Tensor Decoder::hidden_states(const Input& input, const ForwardOptions& opti
     offered[l] = std::move(result.key_values);
     release_dead(plan_, l, offered);
   }
-  const at::Tensor* bias = find(table_.norm_bias);
-  return layer_norm(residual, parameters_[table_.norm_weight], bias ? *bias : at::Tensor(), config_.norm_epsilon,
-                    dtype());
+  return normalize(residual, final_norm(), dtype());
 }
 
 const at::Tensor& Decoder::head_weight() const {

@@ -31,6 +31,9 @@ struct Input {
 /// The input's first_key with a sliding window of `window` tokens applied: int32 [B, T].
 at::Tensor windowed_first_key(const Input& input, int64_t window);
 
+/// The positions of the input's tokens: int64 [B, T], or [T] when all rows have the same.
+at::Tensor positions_of(const Input& input);
+
 /// How a forward pass runs.
 struct ForwardOptions {
   double dropout = 0.0;              ///< probability, [0, 1): embeddings, attention weights, both residual branches
@@ -72,12 +75,15 @@ class Decoder {
 
   /// hidden [..., D] -> logits [..., vocabulary]
   at::Tensor logits(const at::Tensor& hidden) const;
+  /// The norm after the last layer.
+  cpu::NormParameters final_norm() const;
   /// The vocabulary head's matrix [vocabulary, D].
   const at::Tensor& head_weight() const;
 
  private:
   const at::Tensor* find(int index) const;
-  at::Tensor embed(const Input& input, const ForwardOptions& options) const;
+  at::ScalarType residual_dtype() const;
+  at::Tensor embed(const Input& input, const at::Tensor& positions, const ForwardOptions& options) const;
 
   ModelConfig config_;
   routing::Routing routing_;

@@ -7,6 +7,7 @@
 #include "skipattn/core/operation_timer.h"
 #include "skipattn/core/random.h"
 #include "skipattn/model/cpu/dropout.h"
+#include "skipattn/model/norm.h"
 
 namespace skipattn::model {
 
@@ -23,11 +24,6 @@ int64_t source_index(std::vector<LayerLayout::SourceTensor>& sources, int64_t la
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const OperationTimer timer("gemm forward");
   return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
-}
-
-at::Tensor gelu(const at::Tensor& x, bool exact) {
-  const OperationTimer timer("gelu forward");
-  return at::gelu(x, exact ? "none" : "tanh");
 }
 
 /// `count` heads of a fused projection [B, T, rows * …] from row `begin` on, as a view [B, count, T, d].
@@ -55,6 +51,20 @@ at::Tensor attend(const LayerLayout& layout, const at::Tensor& query, const KeyV
   return attention::routed_attention(query, sources, layout.pairs, options).output;
 }
 
+/// Query or key heads as attention reads them: normed, then turned to their positions, where the model does that.
+at::Tensor place_heads(const LayerLayout& layout, const at::Tensor& heads, const at::Tensor& norm_weight,
+                       const LayerCall& call) {
+  at::Tensor placed = heads;
+  if (norm_weight.defined()) placed = normalize(placed, norm_parameters(layout, norm_weight), heads.scalar_type());
+  if (call.rotary) placed = apply_rotary(placed, *call.rotary);
+  return placed;
+}
+
+Activation activation_of(const ModelConfig& config) {
+  if (config.is_llama()) return Activation::kSwiGlu;
+  return config.activation == "gelu" ? Activation::kGelu : Activation::kGeluTanh;
+}
+
 }  // namespace
 
 std::vector<LayerLayout> make_layouts(const ModelConfig& config, const routing::Plan& plan) {
@@ -67,11 +77,12 @@ std::vector<LayerLayout> make_layouts(const ModelConfig& config, const routing::
     layout.head_width = config.head_width;
     layout.live_keys = static_cast<int64_t>(layer.live_keys.size());
     layout.live_values = static_cast<int64_t>(layer.live_values.size());
-    layout.window = config.window > 0 && layer.window > 0 ? std::min<int64_t>(config.window, layer.window)
-                                                          : std::max<int64_t>(config.window, layer.window);
+    const int64_t own = config.layer_window(l), planned = layer.window;
+    layout.window = own > 0 && planned > 0 ? std::min(own, planned) : std::max(own, planned);
     layout.softmax_scale = config.softmax_scale(l);
     layout.norm_epsilon = config.norm_epsilon;
-    layout.exact_gelu = config.activation == "gelu";
+    layout.rms_norm = config.is_llama();
+    layout.activation = activation_of(config);
     for (const auto& head : layer.heads) {
       std::vector<attention::Pair> pairs;
       for (const routing::SlotPair& slot : head)
@@ -85,20 +96,23 @@ std::vector<LayerLayout> make_layouts(const ModelConfig& config, const routing::
 }
 
 std::vector<at::Tensor> LayerWeights::list() const {
-  return {norm1_weight, norm1_bias, qkv_weight, qkv_bias, output_weight, output_bias,
-          norm2_weight, norm2_bias, up_weight,  up_bias,  down_weight,   down_bias};
+  return {norm1_weight, norm1_bias,   qkv_weight, qkv_bias,  query_norm, key_norm,    output_weight,
+          output_bias,  norm2_weight, norm2_bias, up_weight, up_bias,    down_weight, down_bias};
 }
 
 LayerWeights LayerWeights::from_list(const std::vector<at::Tensor>& tensors) {
-  return {tensors.at(0), tensors.at(1), tensors.at(2), tensors.at(3), tensors.at(4),  tensors.at(5),
-          tensors.at(6), tensors.at(7), tensors.at(8), tensors.at(9), tensors.at(10), tensors.at(11)};
+  LayerWeights weights;
+  size_t next = 0;
+  for (at::Tensor* target :
+       {&weights.norm1_weight, &weights.norm1_bias, &weights.qkv_weight, &weights.qkv_bias, &weights.query_norm,
+        &weights.key_norm, &weights.output_weight, &weights.output_bias, &weights.norm2_weight, &weights.norm2_bias,
+        &weights.up_weight, &weights.up_bias, &weights.down_weight, &weights.down_bias})
+    *target = tensors.at(next++);
+  return weights;
 }
 
-at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon,
-                      at::ScalarType dtype) {
-  const OperationTimer timer("norm forward");
-  const std::optional<at::Tensor> shift = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
-  return at::layer_norm(x, {x.size(-1)}, weight, shift, epsilon).to(dtype);
+cpu::NormParameters norm_parameters(const LayerLayout& layout, const at::Tensor& weight, const at::Tensor& bias) {
+  return {.weight = weight, .bias = bias, .epsilon = layout.norm_epsilon, .centred = !layout.rms_norm};
 }
 
 at::Tensor seeded_dropout(const at::Tensor& x, double p, uint64_t seed) {
@@ -115,11 +129,13 @@ LayerResult run_layer(const LayerLayout& layout, const LayerWeights& weights, co
   const at::ScalarType dtype = weights.qkv_weight.scalar_type();
   const int64_t batch = residual.size(0), length = residual.size(1), d = layout.head_width;
 
-  const at::Tensor normed = layer_norm(residual, weights.norm1_weight, weights.norm1_bias, layout.norm_epsilon, dtype);
+  const at::Tensor normed =
+      normalize(residual, norm_parameters(layout, weights.norm1_weight, weights.norm1_bias), dtype);
   const at::Tensor fused = linear(normed, weights.qkv_weight, weights.qkv_bias);  // [B, T, (H + K + V) * d]
-  const at::Tensor query = head_view(fused, 0, layout.heads, d);
+  const at::Tensor query = place_heads(layout, head_view(fused, 0, layout.heads, d), weights.query_norm, call);
   KeyValues own;
-  if (layout.live_keys > 0) own.keys = head_view(fused, layout.heads, layout.live_keys, d);
+  if (layout.live_keys > 0)
+    own.keys = place_heads(layout, head_view(fused, layout.heads, layout.live_keys, d), weights.key_norm, call);
   if (layout.live_values > 0) own.values = head_view(fused, layout.heads + layout.live_keys, layout.live_values, d);
   if (call.key_value_hook) own = call.key_value_hook(layout.layer, own);
 
@@ -130,8 +146,9 @@ LayerResult run_layer(const LayerLayout& layout, const LayerWeights& weights, co
   const at::Tensor middle =
       residual + seeded_dropout(mixed, call.dropout, derive_seed(call.dropout_seed, "attention output"));
 
-  const at::Tensor normed2 = layer_norm(middle, weights.norm2_weight, weights.norm2_bias, layout.norm_epsilon, dtype);
-  const at::Tensor hidden = gelu(linear(normed2, weights.up_weight, weights.up_bias), layout.exact_gelu);
+  const at::Tensor normed2 =
+      normalize(middle, norm_parameters(layout, weights.norm2_weight, weights.norm2_bias), dtype);
+  const at::Tensor hidden = activate(linear(normed2, weights.up_weight, weights.up_bias), layout.activation);
   const at::Tensor down = linear(hidden, weights.down_weight, weights.down_bias);
   return {middle + seeded_dropout(down, call.dropout, derive_seed(call.dropout_seed, "mlp output")), own};
 }

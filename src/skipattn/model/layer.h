@@ -8,14 +8,17 @@
 #include <vector>
 
 #include "skipattn/attention/routed_attention.h"
+#include "skipattn/model/activation.h"
 #include "skipattn/model/config.h"
+#include "skipattn/model/cpu/layer_norm.h"
+#include "skipattn/model/rotary.h"
 #include "skipattn/routing/plan.h"
 
 namespace skipattn::model {
 
 /// The keys and values one layer projected, live heads only; undefined where none are live.
 struct KeyValues {
-  at::Tensor keys;    ///< [B, live K heads, S, d]
+  at::Tensor keys;    ///< [B, live K heads, S, d]; normed and turned to their positions where the model does that
   at::Tensor values;  ///< [B, live V heads, S, d]
 };
 
@@ -37,7 +40,8 @@ struct LayerLayout {
   int64_t window = 0;  ///< 0: none
   double softmax_scale = 0;
   double norm_epsilon = 1e-5;
-  bool exact_gelu = false;
+  bool rms_norm = false;  ///< RMSNorm instead of LayerNorm
+  Activation activation = Activation::kGeluTanh;
   std::vector<SourceTensor> sources;  ///< distinct tensors, own ones included
   attention::HeadPairs pairs;         ///< per KV head, indices into `sources`
 };
@@ -49,12 +53,12 @@ std::vector<LayerLayout> make_layouts(const ModelConfig& config, const routing::
 struct LayerWeights {
   at::Tensor norm1_weight, norm1_bias;    // [D]
   at::Tensor qkv_weight, qkv_bias;        // [(H + live K + live V) * d, D]
+  at::Tensor query_norm, key_norm;        // [d]; undefined without query and key norms
   at::Tensor output_weight, output_bias;  // [D, H * d]
   at::Tensor norm2_weight, norm2_bias;    // [D]
-  at::Tensor up_weight, up_bias;          // [mlp, D]
+  at::Tensor up_weight, up_bias;          // [mlp, D]; SwiGLU: [2 mlp, D], gates first
   at::Tensor down_weight, down_bias;      // [D, mlp]
 
-  static constexpr int kCount = 12;
   /// All of them in declaration order, undefined ones included; and back.
   std::vector<at::Tensor> list() const;
   static LayerWeights from_list(const std::vector<at::Tensor>& tensors);
@@ -63,6 +67,7 @@ struct LayerWeights {
 /// What differs from call to call.
 struct LayerCall {
   std::optional<at::Tensor> first_key;  ///< int32 [B, T], the window applied already
+  std::optional<RotaryAngles> rotary;   ///< of the call's tokens; empty with learned positions
   double dropout = 0.0;
   uint64_t dropout_seed = 0;    ///< this layer's
   KeyValueHook key_value_hook;  ///< may be empty
@@ -83,9 +88,8 @@ LayerResult run_layer(const LayerLayout& layout, const LayerWeights& weights, co
 LayerResult run_layer_recomputed(const LayerLayout& layout, const LayerWeights& weights, const at::Tensor& residual,
                                  const std::vector<KeyValues>& lower, const LayerCall& call);
 
-/// LayerNorm in the residual's precision, result in `dtype`. bias may be undefined.
-at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon,
-                      at::ScalarType dtype);
+/// A norm of the layer, with its kind and epsilon.
+cpu::NormParameters norm_parameters(const LayerLayout& layout, const at::Tensor& weight, const at::Tensor& bias = {});
 
 /// Zeroes elements with probability p and scales the rest by 1/(1-p); the mask is a pure function of `seed`.
 at::Tensor seeded_dropout(const at::Tensor& x, double p, uint64_t seed);

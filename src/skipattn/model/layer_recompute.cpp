@@ -15,7 +15,7 @@ namespace {
 struct LayerRun : torch::CustomClassHolder {
   LayerLayout layout;
   LayerCall call;
-  std::vector<bool> weight_defined;                // [LayerWeights::kCount]
+  std::vector<bool> weight_defined;                // in the order of LayerWeights::list()
   std::vector<std::pair<int64_t, bool>> borrowed;  // (lower layer, is_value)
   size_t layers = 0;                               // size of `lower`
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "skipattn/model/arena.h"
@@ -12,7 +13,7 @@ namespace skipattn::model {
 
 namespace {
 
-/// Points in a step's time. A layer's forward and backward pass take kLayer points each, as layer_pass.cpp orders them.
+/// Points in a step's time. A layer's forward and backward pass take kLayer points each, as training_pass_*.cpp order them.
 class Clock {
  public:
   static constexpr int64_t kLayer = 32;
@@ -125,13 +126,19 @@ class Planner {
     const LayerLayout& layout = layouts_[l];
     add(to.statistics1, {rows(), 2}, at::kFloat, at(Clock::kNorm1), until(Clock::kNorm1Backward));
     add(to.qkv, qkv_shape(layout), dtype_, at(Clock::kAttend), until(Clock::kAttendBackward));
+    if (config_.query_key_norm)
+      add_rows(to.unnormed, (layout.heads + layout.live_keys) * layout.head_width, at(Clock::kAttend),
+               until(Clock::kQkvBackward));
     add(to.attended, {shape_.batch, shape_.length, layout.heads, layout.head_width}, dtype_, at(Clock::kAttend),
         until(Clock::kAttendBackward));
     add(to.logsumexp, {shape_.batch, layout.heads, shape_.length}, at::kFloat, at(Clock::kAttend),
         until(Clock::kAttendBackward));
     add(to.middle, {rows(), config_.width}, at::kFloat, at(Clock::kNorm2), until(Clock::kNorm2Backward));
     add(to.statistics2, {rows(), 2}, at::kFloat, at(Clock::kNorm2), until(Clock::kNorm2Backward));
-    add(to.hidden, {rows(), config_.mlp_width}, dtype_, at(Clock::kUp), until(Clock::kDownWeight));
+    // SwiGLU's becomes its own gradient, GELU's the activation's output.
+    const bool gated = layout.activation == Activation::kSwiGlu;
+    add_rows(to.hidden, (gated ? 2 : 1) * config_.mlp_width, at(Clock::kUp),
+             until(gated ? Clock::kUpWeight : Clock::kDownWeight));
   }
 
   void add_layer(int64_t l) {
@@ -197,7 +204,8 @@ class Planner {
     add(to_.loss_scratch, {shape_.loss_bytes}, at::kByte, clock_.loss(), clock_.loss());
     add(to_.gradient, {rows(), width}, at::kFloat, clock_.output_backward(), clock_.end());
     add_rows(to_.rounded, width, clock_.output_backward(), clock_.end());
-    add(to_.norm_sums, {cpu::norm_scratch(width)}, at::kFloat, clock_.output_backward(), clock_.end());
+    const int64_t widest = std::max(width, layouts_[0].head_width);
+    add(to_.norm_sums, {cpu::norm_scratch(widest)}, at::kFloat, clock_.output_backward(), clock_.end());
   }
 
   const ModelConfig& config_;

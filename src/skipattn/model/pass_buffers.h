@@ -25,12 +25,13 @@ struct PassShape {
 /// What one layer's forward pass makes and its backward pass reads. N = B * T.
 struct LayerBuffers {
   at::Tensor statistics1;  ///< fp32 [N, 2]
-  at::Tensor qkv;          ///< [B, T, (H + live K + live V) * d]
+  at::Tensor qkv;          ///< [B, T, (H + live K + live V) * d]; Q and K as attention reads them
+  at::Tensor unnormed;     ///< [N, (H + live K) * d], Q and K before their norms; only where they have such
   at::Tensor attended;     ///< [B, T, H, d]
   at::Tensor logsumexp;    ///< fp32 [B, H, T]
   at::Tensor middle;       ///< fp32 [N, D], the residual after attention
   at::Tensor statistics2;  ///< fp32 [N, 2]
-  at::Tensor hidden;       ///< [N, mlp], before the activation
+  at::Tensor hidden;       ///< [N, mlp], before the activation; SwiGLU: [N, 2 mlp]
 };
 
 /// One layer's keys or values that layers above read too.

@@ -34,7 +34,8 @@ void TrainingPass::embed() {
   const auto& parameters = decoder_.parameters();
   const ParameterTable& table = decoder_.table();
   const at::Tensor& residual = buffers_.residual[0];
-  cpu::embed(parameters[table.token_embedding], tokens_, parameters[table.position_embedding], positions_, residual);
+  cpu::embed(parameters[table.token_embedding], tokens_,
+             table.position_embedding < 0 ? at::Tensor() : parameters[table.position_embedding], positions_, residual);
   if (options_.dropout > 0)
     cpu::drop_in_place(residual, options_.dropout, derive_seed(options_.dropout_seed, "embedding"));
 }
@@ -63,6 +64,7 @@ const at::Tensor& TrainingPass::forward(const Input& input, const PassOptions& o
   }
 
   embed();
+  if (decoder_.config().is_llama()) make_rotary_table();
   for (int64_t l = 0; l < layers; ++l) forward_layer(l);
   const OperationTimer timer("norm forward");
   cpu::layer_norm_forward({.residual = buffers_.forward[layers - 1].middle,
@@ -70,14 +72,8 @@ const at::Tensor& TrainingPass::forward(const Input& input, const PassOptions& o
                            .sum = buffers_.residual[layers],
                            .normed = buffers_.output,
                            .statistics = buffers_.final_statistics},
-                          final_norm());
+                          decoder_.final_norm());
   return buffers_.output;
-}
-
-cpu::NormParameters TrainingPass::final_norm() const {
-  const ParameterTable& table = decoder_.table();
-  return {decoder_.parameters()[table.norm_weight],
-          table.norm_bias < 0 ? at::Tensor() : decoder_.parameters()[table.norm_bias], decoder_.config().norm_epsilon};
 }
 
 void TrainingPass::backward(const ParameterGradients& gradients) {
@@ -96,7 +92,7 @@ void TrainingPass::backward(const ParameterGradients& gradients) {
                               .bias_gradient = gradients.at(table.norm_bias),
                               .add = gradients.add,
                               .scratch = buffers_.norm_sums},
-                             final_norm());
+                             decoder_.final_norm());
   }
   for (int64_t l = layers - 1; l >= 0; --l) {
     if (shape_.recompute) rerun_layer(l);
@@ -111,15 +107,15 @@ void TrainingPass::backward_embedding(const ParameterGradients& gradients) {
   const OperationTimer timer("embedding backward");
   const ParameterTable& table = decoder_.table();
   const at::Tensor& tokens = gradients.tensors[table.token_embedding];
-  const at::Tensor& positions = gradients.tensors[table.position_embedding];
+  const at::Tensor positions = gradients.at(table.position_embedding);
   if (!gradients.add) {
     if (table.head != table.token_embedding) cpu::set_to_zero(tokens);
-    cpu::set_to_zero(positions);
+    if (positions.defined()) cpu::set_to_zero(positions);
   }
   if (options_.dropout > 0)
     cpu::drop_in_place(buffers_.gradient, options_.dropout, derive_seed(options_.dropout_seed, "embedding"));
   cpu::add_embedding_gradient(tokens, tokens_, buffers_.gradient);
-  cpu::add_embedding_gradient(positions, positions_, buffers_.gradient);
+  if (positions.defined()) cpu::add_embedding_gradient(positions, positions_, buffers_.gradient);
 }
 
 }  // namespace skipattn::model

@@ -67,12 +67,21 @@ class TrainingPass {
 
  private:
   void embed();
+  void make_rotary_table();
   void forward_layer(int64_t layer);
   void start_layer(int64_t layer);
   void attend_layer(int64_t layer, const LayerBuffers& to, const at::Tensor& normed);
+  void place_heads(int64_t layer, const LayerBuffers& to) const;
+  void activate(int64_t layer) const;
   void forward_middle(int64_t layer, const LayerBuffers& to, const at::Tensor& normed, const at::Tensor& branch);
   void lend(int64_t layer, const LayerBuffers& from);
   void rerun_layer(int64_t layer);
+  void backward_place_heads(int64_t layer, const ParameterGradients& gradients) const;
+  struct ActivationBackward {
+    at::Tensor activated;    // [N, mlp], once more
+    at::Tensor up_gradient;  // of what the up projection made
+  };
+  ActivationBackward backward_activate(int64_t layer) const;
   void backward_mlp(int64_t layer, const ParameterGradients& gradients);
   void backward_attention(int64_t layer, const ParameterGradients& gradients);
   void backward_projection(int64_t layer, const ParameterGradients& gradients);
@@ -80,7 +89,6 @@ class TrainingPass {
 
   cpu::NormParameters norm1(int64_t layer) const;
   cpu::NormParameters norm2(int64_t layer) const;
-  cpu::NormParameters final_norm() const;
   uint64_t layer_seed(int64_t layer) const;
   void drop(const at::Tensor& x, int64_t layer, const char* place) const;
   AttentionInput attention_input(int64_t layer, const at::Tensor& qkv);
@@ -96,6 +104,7 @@ class TrainingPass {
   PassBuffers buffers_;
   PassOptions options_;
   at::Tensor tokens_, positions_;                                  // int64 [N]
+  at::Tensor rotary_table_;                                        // fp32 [positions, 2, d/2]; grows when needed
   std::optional<at::Tensor> first_key_;                            // int32 [B, T]
   std::map<int64_t, at::Tensor> windowed_;                         // first keys per window
   std::vector<LayerWeights> weights_;                              // [L]

@@ -2,7 +2,6 @@
 #include <ATen/ATen.h>
 
 #include "skipattn/core/operation_timer.h"
-#include "skipattn/model/cpu/gelu.h"
 #include "skipattn/model/cpu/layer_norm.h"
 #include "skipattn/model/matmul.h"
 #include "skipattn/model/training_pass.h"
@@ -27,15 +26,11 @@ void TrainingPass::backward_mlp(int64_t layer, const ParameterGradients& gradien
     const OperationTimer timer("gemm backward");
     linear_input_gradient(hidden_gradient, buffers_.rounded, weights.down_weight);
   }
-  {
-    // What was kept before the activation is made into its output, in place.
-    const OperationTimer timer("gelu backward");
-    cpu::gelu_backward(from.hidden, hidden_gradient, from.hidden, decoder_.layouts()[layer].exact_gelu);
-  }
+  const auto [activated, up_gradient] = backward_activate(layer);
   {
     const OperationTimer timer("gemm backward");
-    linear_weight_gradient(gradients.linear(index.down_weight, index.down_bias), buffers_.rounded, from.hidden);
-    linear_input_gradient(buffers_.normed2_gradient[layer], hidden_gradient, weights.up_weight);
+    linear_weight_gradient(gradients.linear(index.down_weight, index.down_bias), buffers_.rounded, activated);
+    linear_input_gradient(buffers_.normed2_gradient[layer], up_gradient, weights.up_weight);
   }
   {
     const OperationTimer timer("norm backward");
@@ -52,7 +47,7 @@ void TrainingPass::backward_mlp(int64_t layer, const ParameterGradients& gradien
                              norm2(layer));
   }
   const OperationTimer timer("gemm backward");
-  linear_weight_gradient(gradients.linear(index.up_weight, index.up_bias), hidden_gradient, buffers_.normed2[layer]);
+  linear_weight_gradient(gradients.linear(index.up_weight, index.up_bias), up_gradient, buffers_.normed2[layer]);
 }
 
 void TrainingPass::backward_attention(int64_t layer, const ParameterGradients& gradients) {
@@ -106,6 +101,7 @@ void TrainingPass::backward_projection(int64_t layer, const ParameterGradients& 
   const LayerBuffers& from = buffers_.backward[layer];
   const LayerIndex& index = decoder_.table().layers[layer];
   const at::Tensor qkv_gradient = as_rows(buffers_.qkv_gradient[layer]);
+  backward_place_heads(layer, gradients);
   {
     const OperationTimer timer("gemm backward");
     linear_input_gradient(buffers_.normed1_gradient[layer], qkv_gradient, weights_[layer].qkv_weight);

@@ -5,7 +5,6 @@
 #include "skipattn/core/operation_timer.h"
 #include "skipattn/core/random.h"
 #include "skipattn/model/cpu/dropout.h"
-#include "skipattn/model/cpu/gelu.h"
 #include "skipattn/model/matmul.h"
 #include "skipattn/model/training_pass.h"
 
@@ -80,10 +79,10 @@ void TrainingPass::drop(const at::Tensor& x, int64_t layer, const char* place) c
 }
 
 cpu::NormParameters TrainingPass::norm1(int64_t layer) const {
-  return {weights_[layer].norm1_weight, weights_[layer].norm1_bias, decoder_.config().norm_epsilon};
+  return norm_parameters(decoder_.layouts()[layer], weights_[layer].norm1_weight, weights_[layer].norm1_bias);
 }
 cpu::NormParameters TrainingPass::norm2(int64_t layer) const {
-  return {weights_[layer].norm2_weight, weights_[layer].norm2_bias, decoder_.config().norm_epsilon};
+  return norm_parameters(decoder_.layouts()[layer], weights_[layer].norm2_weight, weights_[layer].norm2_bias);
 }
 
 void TrainingPass::start_layer(int64_t layer) {
@@ -107,6 +106,7 @@ void TrainingPass::attend_layer(int64_t layer, const LayerBuffers& to, const at:
     const OperationTimer timer("gemm forward");
     linear_forward(as_rows(to.qkv), normed, weights.qkv_weight, weights.qkv_bias);
   }
+  place_heads(layer, to);
   const OperationTimer timer("attention forward");
   attend(attention_input(layer, to.qkv), {to.attended, to.logsumexp});
 }
@@ -140,10 +140,7 @@ void TrainingPass::forward_layer(int64_t layer) {
   forget_read_panels(layer);
   lend(layer, to);
   forward_middle(layer, to, normed, branch);
-  {
-    const OperationTimer timer("gelu forward");
-    cpu::gelu_forward(to.hidden, buffers_.activated[layer], decoder_.layouts()[layer].exact_gelu);
-  }
+  activate(layer);
   {
     const OperationTimer timer("gemm forward");
     linear_forward(branch, buffers_.activated[layer], weights_[layer].down_weight, weights_[layer].down_bias);

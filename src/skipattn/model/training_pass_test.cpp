@@ -151,38 +151,62 @@ TEST(TrainingPass, KindsOfModels) {
     expect_for_both_types({.config = config, .input = {.tokens = random_tokens(1, 13, 61)}}, name);
 }
 
+TEST(TrainingPass, LlamasOfEveryKindWithAndWithoutRecomputation) {
+  for (const char* routing :
+       {"baseline", "sla(distance=2, heads=3)", "sla(distance=3, heads=2, keys=own)", "cla(group=2)"})
+    for (const bool recompute : {false, true})
+      expect_for_both_types({.config = testing::small_llama(routing),
+                             .input = {.tokens = random_tokens(2, 19, 61)},
+                             .dropout = recompute ? 0.2 : 0,
+                             .recompute = recompute},
+                            std::string("llama ") + routing + (recompute ? " recomputed" : ""));
+  ModelConfig bare = testing::small_llama("sla(distance=2, heads=3)");
+  bare.qkv_bias = bare.output_bias = bare.mlp_bias = bare.query_key_norm = bare.tied_head = false;
+  bare.window = 5;
+  bare.windowed_layers = {1, 2};
+  PassRun run{.config = bare, .input = {.tokens = random_tokens(2, 24, 61)}};
+  run.input.positions =
+      at::cat({at::arange(11, at::kLong), at::arange(13, at::kLong), at::arange(24, at::kLong)}).view({2, 24});
+  expect_for_both_types(run, "bare llama");
+}
+
 TEST(TrainingPass, GradientsAddUpAndBuffersAreReused) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    const Decoder decoder = decoder_in(config_of("sla(distance=2, heads=3)"), dtype, dtype);
-    const PassRun run{.config = decoder.config(), .input = {.tokens = random_tokens(2, 19, 61)}};
-    const Outcome once = fused(decoder, run);
-    TrainingPass pass(decoder);
-    pass.prepare({.batch = 2, .length = 19});
-    std::vector<at::Tensor> gradients = zero_gradients(decoder);
-    gradients[decoder.table().layers[0].up_weight].fill_(123);  // set, not added to, the first time
-    for (int i = 0; i < 3; ++i) {
-      pass.forward(run.input, {});
-      at::Tensor(pass.hidden_gradient()).copy_(weights_of_hidden(run));
-      pass.backward({.tensors = gradients, .add = i > 0});
+    for (const ModelConfig& config : {config_of("sla(distance=2, heads=3)"), testing::small_llama("cla(group=2)")}) {
+      const Decoder decoder = decoder_in(config, dtype, dtype);
+      const PassRun run{.config = decoder.config(), .input = {.tokens = random_tokens(2, 19, 61)}};
+      const Outcome once = fused(decoder, run);
+      TrainingPass pass(decoder);
+      pass.prepare({.batch = 2, .length = 19});
+      std::vector<at::Tensor> gradients = zero_gradients(decoder);
+      gradients[decoder.table().layers[0].up_weight].fill_(123);  // set, not added to, the first time
+      for (int i = 0; i < 3; ++i) {
+        pass.forward(run.input, {});
+        at::Tensor(pass.hidden_gradient()).copy_(weights_of_hidden(run));
+        pass.backward({.tensors = gradients, .add = i > 0});
+      }
+      for (size_t i = 0; i < gradients.size(); ++i)
+        EXPECT_LT(relative_error(gradients[i], once.gradients[i].to(at::kDouble) * 3), 1e-6);
     }
-    for (size_t i = 0; i < gradients.size(); ++i)
-      EXPECT_LT(relative_error(gradients[i], once.gradients[i].to(at::kDouble) * 3), 1e-6);
   }
 }
 
 TEST(TrainingPass, TheSameForAnyNumberOfThreadsBitForBit) {
   const int threads = at::get_num_threads();
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    const Decoder decoder = decoder_in(config_of("sla(distance=2, heads=3)"), dtype, dtype);
-    const PassRun run{.config = decoder.config(), .input = {.tokens = random_tokens(3, 31, 61)}, .dropout = 0.1};
-    at::set_num_threads(1);
-    const Outcome one = fused(decoder, run);
-    for (const int count : {2, 5}) {
-      at::set_num_threads(count);
-      const Outcome many = fused(decoder, run);
-      EXPECT_TRUE(at::equal(one.hidden, many.hidden));
-      for (size_t i = 0; i < one.gradients.size(); ++i)
-        EXPECT_TRUE(at::equal(one.gradients[i], many.gradients[i])) << decoder.table().specs[i].name;
+    for (const ModelConfig& config : {config_of("sla(distance=2, heads=3)"), testing::small_llama("cla(group=2)")}) {
+      at::set_num_threads(threads);
+      const Decoder decoder = decoder_in(config, dtype, dtype);
+      const PassRun run{.config = decoder.config(), .input = {.tokens = random_tokens(3, 31, 61)}, .dropout = 0.1};
+      at::set_num_threads(1);
+      const Outcome one = fused(decoder, run);
+      for (const int count : {2, 5}) {
+        at::set_num_threads(count);
+        const Outcome many = fused(decoder, run);
+        EXPECT_TRUE(at::equal(one.hidden, many.hidden));
+        for (size_t i = 0; i < one.gradients.size(); ++i)
+          EXPECT_TRUE(at::equal(one.gradients[i], many.gradients[i])) << decoder.table().specs[i].name;
+      }
     }
   }
   at::set_num_threads(threads);

@@ -25,6 +25,8 @@ void check_dimensions(const Plan& plan, const Dimensions& size, int64_t context)
                                                    {"context", context}};
   for (const auto& [name, value] : positive)
     if (value < 1) faults.add("{}={} must be 1 or more", name, value);
+  if (!size.windows.empty() && std::ssize(size.windows) != size.layers)
+    faults.add("windows must be one for each of the {} layers, got {}", size.layers, size.windows.size());
   if (size.positions < 0) faults.add("positions={} must be 0 or more", size.positions);
   faults.throw_if_any("[costs] ");
 }
@@ -37,12 +39,18 @@ int64_t matrix_weights(const Dimensions& size, int64_t live_keys, int64_t live_v
   return size.layers * (query_and_output + mlp) + keys_and_values + size.vocabulary * size.width;
 }
 
-int64_t count_parameters(const Dimensions& size, int64_t live_keys, int64_t live_values) {
+int64_t count_parameters(const Plan& plan, const Dimensions& size) {
+  const int64_t live_keys = plan.live_key_heads(), live_values = plan.live_value_heads();
   int64_t bias = 0;
   if (size.attention_bias) bias += size.head_width * (size.layers * size.heads + live_keys + live_values);
   if (size.output_bias) bias += size.layers * size.width;
   if (size.mlp_bias) bias += size.layers * ((size.mlp_gated ? 2 : 1) * size.mlp_width + size.width);
-  const int64_t norms = (2 * size.layers + 1) * size.width * (size.norm_bias ? 2 : 1);
+  int64_t norms = (2 * size.layers + 1) * size.width * (size.norm_bias ? 2 : 1);
+  if (size.query_key_norm) {
+    const auto keyed =
+        std::ranges::count_if(plan.layers, [](const LayerPlan& layer) { return !layer.live_keys.empty(); });
+    norms += (size.layers + keyed) * size.head_width;
+  }
   // The matrices hold the vocabulary head; a tied one is the token embedding as well.
   const int64_t embedding = size.tied_head ? 0 : size.vocabulary * size.width;
   return matrix_weights(size, live_keys, live_values) + bias + norms + embedding + size.positions * size.width;
@@ -55,14 +63,20 @@ double mean_keys(int64_t context, int64_t window) {
   return (w * (w + 1) / 2 + (n - w) * w) / n;
 }
 
+/// The narrower of the model's window and the plan's; 0 = all.
+int64_t window_of(const Plan& plan, const Dimensions& size, size_t layer) {
+  const int64_t planned = plan.layers[layer].window, own = size.windows.empty() ? 0 : size.windows[layer];
+  return planned > 0 && own > 0 ? std::min(planned, own) : std::max(planned, own);
+}
+
 /// 4 * d * keys for every query head and every pair it attends over: scores and weighted sum, 2
 /// FLOPs a product each.
 double attention_flops(const Plan& plan, const Dimensions& size, int64_t context) {
   double pairs_times_keys = 0;
-  for (const LayerPlan& layer : plan.layers) {
+  for (size_t l = 0; l < plan.layers.size(); ++l) {
     size_t pairs = 0;
-    for (const std::vector<SlotPair>& head : layer.heads) pairs += head.size();
-    pairs_times_keys += static_cast<double>(pairs) * mean_keys(context, layer.window);
+    for (const std::vector<SlotPair>& head : plan.layers[l].heads) pairs += head.size();
+    pairs_times_keys += static_cast<double>(pairs) * mean_keys(context, window_of(plan, size, l));
   }
   const double queries_per_head = static_cast<double>(size.heads / size.kv_heads);
   return 4.0 * static_cast<double>(size.head_width) * queries_per_head * pairs_times_keys;
@@ -87,7 +101,7 @@ Costs count_costs(const Plan& plan, const Dimensions& dimensions, int64_t contex
     const int64_t values = one.live_value_heads();
     const double matrices = 2.0 * static_cast<double>(matrix_weights(dimensions, keys, values));
     const double attention = attention_flops(one, dimensions, context);
-    parameters = count_parameters(dimensions, keys, values);
+    parameters = count_parameters(one, dimensions);
     cache = head_bytes * one.cache_slots();
     forward = matrices + attention;
     training = 3.0 * matrices + 3.5 * attention;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "skipattn/routing/plan.h"
 
@@ -19,12 +20,15 @@ struct Dimensions {
   int64_t mlp_width = 0;   ///< hidden width of the MLP
   bool mlp_gated = false;  ///< SwiGLU: three matrices instead of two
   int64_t vocabulary = 0;
-  int64_t positions = 0;       ///< rows of the learned position table; 0 with rotary embedding
-  bool tied_head = true;       ///< the vocabulary head is the token embedding
-  bool attention_bias = true;  ///< biases on Q, K, V
-  bool output_bias = true;     ///< bias on the attention output projection
-  bool mlp_bias = true;        ///< biases in the MLP
-  bool norm_bias = true;       ///< LayerNorm (scale and bias) or RMSNorm (scale only)
+  int64_t positions = 0;        ///< rows of the learned position table; 0 with rotary embedding
+  bool tied_head = true;        ///< the vocabulary head is the token embedding
+  bool attention_bias = true;   ///< biases on Q, K, V
+  bool output_bias = true;      ///< bias on the attention output projection
+  bool mlp_bias = true;         ///< biases in the MLP
+  bool norm_bias = true;        ///< LayerNorm (scale and bias) or RMSNorm (scale only)
+  bool query_key_norm = false;  ///< RMSNorm over each head of Q and K: d numbers each and layer
+  std::vector<int64_t> windows =
+      {};  ///< [L], the model's own sliding windows, 0: none; empty: none. The plan may narrow them
 };
 
 struct Costs {

@@ -99,6 +99,24 @@ TEST(Costs, WindowsJointSourcesAndDroppedHeadsChangeTheKeysAttended) {
                    4 * 64 + 2 * 2 * 768 * 64);
 }
 
+TEST(Costs, TheModelsOwnWindowsAndNormsCount) {
+  Dimensions size = kGpt2;
+  size.windows.assign(12, 0);
+  size.windows[3] = 4;
+  size.query_key_norm = true;
+  const auto cost = [&](const std::string& routing) {
+    return count_costs(make_plan(parse_routing(routing, {.layers = 12, .kv_heads = 12})), size, 10, "bf16");
+  };
+  const Costs plain = gpt2_costs("baseline", 10);
+  EXPECT_NEAR(plain.flops_per_token_forward - cost("baseline").flops_per_token_forward, 4 * 64 * 12 * (5.5 - 3.4),
+              1e-3);
+  EXPECT_EQ(cost("baseline").parameters - plain.parameters, 12 * 2 * 64);
+  // Eleven layers project no keys, so they have no key norm.
+  EXPECT_EQ(cost("cla(group=12)").parameters - gpt2_costs("cla(group=12)", 10).parameters, (12 + 1) * 64);
+  size.windows.pop_back();
+  EXPECT_THROW(cost("baseline"), InputError);
+}
+
 TEST(Costs, GroupedQueriesAttendOncePerQueryHead) {
   Dimensions grouped = kGpt2;
   grouped.kv_heads = 3;

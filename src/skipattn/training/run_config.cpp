@@ -1,5 +1,6 @@
 #include "skipattn/training/run_config.h"
 
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 #include <algorithm>
 #include <sstream>
@@ -60,12 +61,23 @@ bool assign(std::vector<std::string>& field, const toml::node& node) {
   return true;
 }
 
+bool assign(std::vector<int64_t>& field, const toml::node& node) {
+  if (!node.is_array()) return false;
+  field.clear();
+  for (const toml::node& item : *node.as_array()) {
+    if (!item.is_integer()) return false;
+    field.push_back(item.value<int64_t>().value());
+  }
+  return true;
+}
+
 template <typename Field>
 const char* expected_type() {
   if constexpr (std::is_same_v<Field, std::string>) return "a string";
   if constexpr (std::is_same_v<Field, int64_t>) return "a whole number";
   if constexpr (std::is_same_v<Field, double>) return "a number";
   if constexpr (std::is_same_v<Field, bool>) return "true or false";
+  if constexpr (std::is_same_v<Field, std::vector<int64_t>>) return "a list of whole numbers";
   return "a string or a list of strings";
 }
 
@@ -150,6 +162,10 @@ std::string toml_text(const std::vector<std::string>& value) {
   std::vector<std::string> items;
   for (const std::string& item : value) items.push_back(quoted(item));
   return fmt::format("[{}]", join(items, ", "));
+}
+
+std::string toml_text(const std::vector<int64_t>& value) {
+  return fmt::format("[{}]", fmt::join(value, ", "));
 }
 
 /// A value as the command line gives it: TOML where that parses to the right type, else the bare text for strings.

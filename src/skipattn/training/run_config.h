@@ -69,19 +69,31 @@ struct RunConfig {
 template <typename Config, typename Visit>
 void visit_fields(Config& c, Visit&& visit) {
   visit("model", "name", c.model.name, "preset the sizes below start from");
+  visit("model", "family", c.model.family, "gpt2, llama, mistral, qwen2 or qwen3");
   visit("model", "layers", c.model.layers, "number of layers");
   visit("model", "heads", c.model.heads, "query heads");
   visit("model", "kv_heads", c.model.kv_heads, "key/value heads; 0: as many as heads");
   visit("model", "width", c.model.width, "width of the residual stream");
   visit("model", "head_width", c.model.head_width, "width of a head; 0: width / heads");
-  visit("model", "mlp_width", c.model.mlp_width, "hidden width of the MLP; 0: 4 * width");
+  visit("model", "mlp_width", c.model.mlp_width, "hidden width of the MLP; 0: 4 * width, Llama: 8/3 * width");
   visit("model", "vocabulary", c.model.vocabulary, "number of tokens; 0: the data's");
   visit("model", "positions", c.model.positions, "longest context; 0: data.context");
   visit("model", "tied_head", c.model.tied_head, "the vocabulary head is the token embedding");
-  visit("model", "bias", c.model.bias, "biases in linear layers and norms");
-  visit("model", "activation", c.model.activation, "gelu_new (tanh form) or gelu (exact)");
+  visit("model", "bias", c.model.bias, "gpt2: biases in linear layers and norms");
+  visit("model", "qkv_bias", c.model.qkv_bias, "Llama: biases of Q, K and V; qwen2 has them");
+  visit("model", "output_bias", c.model.output_bias, "Llama: bias of the attention's output projection");
+  visit("model", "mlp_bias", c.model.mlp_bias, "Llama: biases in the MLP");
+  visit("model", "query_key_norm", c.model.query_key_norm, "Llama: RMSNorm of Q and K heads; qwen3 has it");
+  visit("model", "activation", c.model.activation, "gelu_new (tanh form) or gelu (exact); Llama: silu");
   visit("model", "norm_epsilon", c.model.norm_epsilon, "added to the variance in norms");
-  visit("model", "window", c.model.window, "sliding window of every layer, tokens; 0: none");
+  visit("model", "rotary_base", c.model.rotary.base, "Llama: base of the rotary frequencies");
+  visit("model", "rotary_scaling", c.model.rotary.scaling, "Llama: none, linear or llama3");
+  visit("model", "rotary_factor", c.model.rotary.factor, "Llama: how many times longer contexts become");
+  visit("model", "rotary_low_frequency", c.model.rotary.low_frequency, "llama3 scaling: slower pairs are slowed");
+  visit("model", "rotary_high_frequency", c.model.rotary.high_frequency, "llama3 scaling: faster pairs are left alone");
+  visit("model", "rotary_original_positions", c.model.rotary.original_positions, "llama3 scaling: context before it");
+  visit("model", "window", c.model.window, "sliding window, tokens; 0: none");
+  visit("model", "windowed_layers", c.model.windowed_layers, "layers that have the window; []: all of them");
   visit("model", "initializer_range", c.model.initializer_range, "deviation of the initial weights");
   visit("model", "routing", c.model.routing, "routing text, or a table [model.routing]");
   visit("data", "train", c.data.train, "token files to train on, globs allowed");

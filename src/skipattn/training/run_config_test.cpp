@@ -27,6 +27,22 @@ TEST(RunConfig, APresetGivesSizesThatKeysOverride) {
   EXPECT_EQ(config.given, (std::set<std::string>{"model.layers", "model.name"}));
 }
 
+TEST(RunConfig, ALlamaWithItsKeys) {
+  RunConfig config = parse_run_config(
+      "[model]\nname = \"llama-tiny\"\nrotary_base = 5e5\nwindow = 8\nwindowed_layers = [1, 3]\n", "x.toml");
+  apply_override(config, "model.rotary_scaling=linear");
+  EXPECT_EQ(config.model.family, "llama");
+  EXPECT_EQ(config.model.kv_heads, 2);
+  EXPECT_EQ(config.model.rotary, (model::RotaryConfig{.base = 5e5, .scaling = "linear"}));
+  EXPECT_EQ(config.model.windowed_layers, (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ(parse_run_config(to_toml(config, /*comments=*/false), "x.toml").model, config.model);
+  apply_override(config, "model.windowed_layers=[4]");
+  config.data.train = {"x.bin"};
+  EXPECT_THAT(error_of<InputError>([&] { finish_run_config(config); }), HasSubstr("4 must be a layer 0..3"));
+  EXPECT_THAT(error_of<InputError>([&] { apply_override(config, "model.windowed_layers=all"); }),
+              HasSubstr("must be a list of whole numbers"));
+}
+
 TEST(RunConfig, ARoutingMayBeATable) {
   const RunConfig config = parse_run_config("[model.routing]\nname = \"sla\"\ndistance = 9\n", "x.toml");
   RunConfig finished = config;

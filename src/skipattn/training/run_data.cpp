@@ -1,5 +1,7 @@
 #include "skipattn/training/run_data.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <map>
 
@@ -27,11 +29,7 @@ std::map<std::string, std::string> fixed_settings(const RunConfig& config) {
   std::map<std::string, std::string> settings;
   visit_fields(config, [&](const std::string& section, const std::string& key, const auto& field, const char*) {
     if (may_change(section, key)) return;
-    if constexpr (std::is_same_v<std::decay_t<decltype(field)>, std::vector<std::string>>) {
-      settings[fmt::format("{}.{}", section, key)] = join(field, ", ");
-    } else {
-      settings[fmt::format("{}.{}", section, key)] = fmt::format("{}", field);
-    }
+    settings[fmt::format("{}.{}", section, key)] = fmt::format("{}", field);
   });
   return settings;
 }

@@ -6,11 +6,13 @@ namespace skipattn::model::cpu {
 
 namespace {
 
+/// b: null for nothing to add.
 template <typename T>
 SKIPATTN_INLINE void add_rows(const T* a, const T* b, float* sum, int64_t width) {
   for (int64_t i = 0; i < width; i += simd::kLanes) {
     const int lanes = simd::lanes_from(width - i);
-    simd::store(sum + i, simd::load(a + i, lanes) + simd::load(b + i, lanes), lanes);
+    const simd::Floats value = simd::load(a + i, lanes);
+    simd::store(sum + i, b == nullptr ? value : value + simd::load(b + i, lanes), lanes);
   }
 }
 SKIPATTN_SIMD void add_two_rows(const float* a, const float* b, float* sum, int64_t width) {
@@ -45,16 +47,18 @@ void embed(const at::Tensor& token_table, const at::Tensor& token_ids, const at:
            const at::Tensor& position_ids, const at::Tensor& residual) {
   const int64_t width = residual.size(-1);
   check_ids(token_ids, token_table, "token");
-  check_ids(position_ids, position_table, "position");
+  const bool placed = position_table.defined();
+  if (placed) check_ids(position_ids, position_table, "position");
   const auto* tokens = token_ids.const_data_ptr<int64_t>();
   const auto* positions = position_ids.const_data_ptr<int64_t>();
   auto* out = data<float>(residual);
   with_element_type(token_table, [&](auto element) {
     using T = decltype(element);
-    const T *token_rows = data<T>(token_table), *position_rows = data<T>(position_table);
+    const T *token_rows = data<T>(token_table), *position_rows = placed ? data<T>(position_table) : nullptr;
     at::parallel_for(0, token_ids.numel(), 64, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        add_two_rows(token_rows + tokens[i] * width, position_rows + positions[i] * width, out + i * width, width);
+        add_two_rows(token_rows + tokens[i] * width, placed ? position_rows + positions[i] * width : nullptr,
+                     out + i * width, width);
     });
   });
 }

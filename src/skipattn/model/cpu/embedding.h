@@ -7,6 +7,7 @@
 namespace skipattn::model::cpu {
 
 /// residual [N, D] fp32 = tokens[token_ids] + positions[position_ids]; tables fp32 or bf16 [rows, D], ids int64 [N].
+/// An undefined position table adds nothing.
 void embed(const at::Tensor& token_table, const at::Tensor& token_ids, const at::Tensor& position_table,
            const at::Tensor& position_ids, const at::Tensor& residual);
 

@@ -32,19 +32,19 @@ SKIPATTN_SIMD void rotate_head(Bf16* x, const float* angles, int64_t half, float
 
 }  // namespace
 
-at::Tensor rotary_table(int64_t positions, int64_t head_width, double base) {
-  TORCH_CHECK_VALUE(head_width % 2 == 0, "rotary embedding needs an even head width, got ", head_width);
-  const int64_t half = head_width / 2;
+at::Tensor rotary_table(int64_t positions, const std::vector<double>& frequencies) {
+  const auto half = static_cast<int64_t>(frequencies.size());
   const at::Tensor table = at::empty({positions, 2, half}, at::kFloat);
   auto* to = table.data_ptr<float>();
-  for (int64_t position = 0; position < positions; ++position) {
-    for (int64_t i = 0; i < half; ++i) {
-      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(head_width);
-      const double angle = static_cast<double>(position) * std::pow(base, exponent);
-      to[(2 * position) * half + i] = static_cast<float>(std::cos(angle));
-      to[(2 * position + 1) * half + i] = static_cast<float>(std::sin(angle));
+  at::parallel_for(0, positions, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t position = begin; position < end; ++position) {
+      for (int64_t i = 0; i < half; ++i) {
+        const double angle = static_cast<double>(position) * frequencies[i];
+        to[(2 * position) * half + i] = static_cast<float>(std::cos(angle));
+        to[(2 * position + 1) * half + i] = static_cast<float>(std::sin(angle));
+      }
     }
-  }
+  });
   return table;
 }
 

@@ -1,13 +1,16 @@
 // Rotary position embedding (Su et al. 2021), in place, in the layout of Llama's files: element i of a head is paired with
-// element i + d/2, and the pair is turned by position * base^(-2 i / d).
+// element i + d/2, and the pair is turned by position * frequency[i]. ../rotary.h is the plain form.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 namespace skipattn::model::cpu {
 
-/// fp32 [positions, 2, d/2]: cosines, then sines, of every position's angles (computed in fp64). d even.
-at::Tensor rotary_table(int64_t positions, int64_t head_width, double base);
+/// fp32 [positions, 2, d/2]: cosines, then sines, of every position's angles (computed in fp64).
+/// frequencies [d/2]: radians per position of each pair (rotary_config.h).
+at::Tensor rotary_table(int64_t positions, const std::vector<double>& frequencies);
 
 /// Which way to turn: a gradient is turned back.
 enum class Turn { kForward, kBack };

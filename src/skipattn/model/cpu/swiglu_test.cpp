@@ -32,6 +32,10 @@ TEST(SwiGlu, ForwardAndBackwardAreAsExactAsTorchs) {
       swiglu_forward(gate_up, output);
       swiglu_backward(both, dy, again);
       EXPECT_TRUE(at::equal(output, again));
+      const at::Tensor in_place = gate_up.clone(), gradient = dy.clone();
+      swiglu_backward(in_place, gradient, gradient);
+      EXPECT_TRUE(at::equal(gradient, output));
+      EXPECT_TRUE(at::equal(in_place, both));
       EXPECT_LE(relative_error(output, exact.output), 2 * relative_error(naive.output, exact.output));
       EXPECT_LE(relative_error(both, exact.gradient), 3 * relative_error(naive.gradient, exact.gradient));
     }
