@@ -27,8 +27,9 @@ at::Tensor first_as(const at::Tensor& flat, int64_t rows, int64_t columns) {
 std::vector<LinearShape> linear_shapes(const model::ModelConfig& config, const routing::Plan& plan, int64_t rows) {
   rows = std::min(rows, kMostGemmRows);
   const int64_t attended = config.heads * config.head_width;
+  const int64_t up = config.mlp_width * (config.is_llama() ? 2 : 1);  // gate and up are one product
   std::vector<LinearShape> shapes = {
-      {rows, attended, config.width}, {rows, config.width, config.mlp_width}, {rows, config.mlp_width, config.width}};
+      {rows, attended, config.width}, {rows, config.width, up}, {rows, config.mlp_width, config.width}};
   for (const routing::LayerPlan& layer : plan.layers) {
     const auto live = static_cast<int64_t>(layer.live_keys.size() + layer.live_values.size());
     const LinearShape projection = {rows, config.width, attended + live * config.head_width};

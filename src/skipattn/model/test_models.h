@@ -33,6 +33,7 @@ inline ModelConfig small_llama(const std::string& routing) {
   config.head_width = 6;
   config.mlp_width = 40;
   config.activation = "silu";
+  config.bias = false;
   config.qkv_bias = config.mlp_bias = config.output_bias = true;
   config.query_key_norm = true;
   config.rotary = {.base = 100.0, .scaling = "llama3", .factor = 4.0, .original_positions = 16};
