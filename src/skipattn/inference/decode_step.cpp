@@ -295,7 +295,7 @@ void DecodeStep::expand(int64_t layer, int worker) {
   const EngineLayer& weights = weights_.layers[static_cast<size_t>(layer)];
   const cpu::Vectors input = normed(weights.norm2, worker);
   const int64_t hidden = weights_.config().mlp_width;
-  const bool gated = weights_.activation == Activation::kSwiGlu;
+  const bool gated = weights_.activation == model::Activation::kSwiGlu;
   const float* bias = weights.up.bias_data();
   float* out = scratch_[static_cast<size_t>(worker)].out.data();
   for_rows(weights.up.matrix, hidden, layer * kPhasesPerLayer + 3, worker, [&](int64_t first, int64_t rows) {
@@ -309,7 +309,7 @@ void DecodeStep::expand(int64_t layer, int worker) {
         if (bias != nullptr) cpu::add_to_row(second + row * rows, bias + hidden + first, rows);
         cpu::swiglu_row(x, second + row * rows, rows);
       } else {
-        cpu::gelu_row(x, rows, weights_.activation == Activation::kGeluExact);
+        cpu::gelu_row(x, rows, weights_.activation == model::Activation::kGelu);
       }
       std::copy_n(x, rows, hidden_.data() + row * hidden + first);
     }

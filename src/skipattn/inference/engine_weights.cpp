@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 
 #include "skipattn/core/errors.h"
+#include "skipattn/model/cpu/rotary.h"
+#include "skipattn/model/rotary_config.h"
 
 namespace skipattn::inference {
 
@@ -43,12 +45,14 @@ EngineWeights::EngineWeights(const model::Decoder& decoder, Dtype dtype)
   const auto& parameters = decoder.parameters();
   const model::ParameterTable& table = decoder.table();
   const auto parameter = [&](int index) { return index < 0 ? at::Tensor() : parameters[index]; };
-  activation = config_.activation == "gelu" ? Activation::kGeluExact : Activation::kGeluTanh;
+  activation = layouts_.front().activation;
   for (int64_t l = 0; l < config_.layers; ++l) {
     const model::LayerWeights from = decoder.layer_weights(l);
     EngineLayer layer;
     layer.norm1 = norm(from.norm1_weight, from.norm1_bias);
     layer.norm2 = norm(from.norm2_weight, from.norm2_bias);
+    layer.query_norm = norm(from.query_norm, {});
+    layer.key_norm = norm(from.key_norm, {});
     layer.qkv = linear(from.qkv_weight, from.qkv_bias);
     layer.output = linear(from.output_weight, from.output_bias);
     layer.up = linear(from.up_weight, from.up_bias);
@@ -58,7 +62,12 @@ EngineWeights::EngineWeights(const model::Decoder& decoder, Dtype dtype)
   final_norm = norm(parameter(table.norm_weight), parameter(table.norm_bias));
   token_embedding = linear(parameter(table.token_embedding), {});
   head = table.head == table.token_embedding ? token_embedding : linear(parameter(table.head), {});
-  position_embedding = fp32(parameter(table.position_embedding).to(compute_dtype()));
+  if (config_.is_llama()) {
+    rotary_angles =
+        model::cpu::rotary_table(config_.positions, model::rotary_frequencies(config_.rotary, config_.head_width));
+  } else {
+    position_embedding = fp32(parameter(table.position_embedding).to(compute_dtype()));
+  }
 }
 
 Linear EngineWeights::linear(const at::Tensor& weight, const at::Tensor& bias) {
@@ -88,7 +97,7 @@ Linear EngineWeights::linear(const at::Tensor& weight, const at::Tensor& bias) {
 }
 
 Norm EngineWeights::norm(const at::Tensor& weight, const at::Tensor& bias) const {
-  return {fp32(weight), fp32(bias), config_.norm_epsilon, /*centred=*/true};
+  return {fp32(weight), fp32(bias), config_.norm_epsilon, /*centred=*/!layouts_.front().rms_norm};
 }
 
 }  // namespace skipattn::inference

@@ -32,9 +32,6 @@ struct Norm {
   cpu::NormRow row() const;
 };
 
-/// What an MLP does between its products.
-enum class Activation { kGeluTanh, kGeluExact, kSwiGlu };
-
 struct EngineLayer {
   Norm norm1, norm2;
   Norm query_norm, key_norm;  ///< over each head [d], before its rotation; undefined: none
@@ -63,7 +60,7 @@ class EngineWeights {
   Linear head;                      ///< the vocabulary head
   Linear token_embedding;           ///< the same matrix when tied
   Norm final_norm;
-  Activation activation = Activation::kGeluTanh;
+  model::Activation activation = model::Activation::kGeluTanh;
   at::Tensor position_embedding = {};  ///< fp32 [positions, D], rounded as the compute dtype is; undefined: rotary
   at::Tensor rotary_angles = {};       ///< fp32 [positions, 2, d / 2]: cosines, sines; undefined: learned positions
 

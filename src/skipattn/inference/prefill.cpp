@@ -10,7 +10,6 @@
 #include "skipattn/model/attend.h"
 #include "skipattn/model/cpu/gelu.h"
 #include "skipattn/model/cpu/layer_norm.h"
-#include "skipattn/model/cpu/rotary.h"
 #include "skipattn/model/cpu/rows.h"
 #include "skipattn/model/cpu/swiglu.h"
 #include "skipattn/model/matmul.h"
@@ -255,12 +254,12 @@ at::Tensor Prefill::attended(Pass& pass, int64_t layer, const at::Tensor& qkv) c
 
 at::Tensor Prefill::activated(const at::Tensor& hidden) const {
   const OperationTimer timer("activation");
-  if (weights_.activation == Activation::kSwiGlu) {
+  if (weights_.activation == model::Activation::kSwiGlu) {
     const at::Tensor output = at::empty({hidden.size(0), hidden.size(1) / 2}, hidden.options());
     model::cpu::swiglu_forward(hidden, output);
     return output;
   }
-  model::cpu::gelu_forward(hidden, hidden, weights_.activation == Activation::kGeluExact);
+  model::cpu::gelu_forward(hidden, hidden, weights_.activation == model::Activation::kGelu);
   return hidden;
 }
 
