@@ -252,6 +252,17 @@ def test_generate_continues_a_prompt(folder):
              "kv_cache_bytes")
     again = run_json("generate", "--model", folder / "out", "--prompt", "one two", "--max-new-tokens", 5, "--seed", 3)
     assert again["token_ids"] == result["token_ids"]
+    for weights, cache in (("int8", "bf16"), ("fp32", "fp32"), ("bf16", "int8")):
+        eight = run_json("generate", "--model", folder / "out", "--prompt", "one two", "--max-new-tokens", 5,
+                         "--weights", weights, "--cache-dtype", cache)
+        assert len(eight["token_ids"]) == 5, eight
+    whole = run_json("generate", "--model", folder / "out", "--prompt", "one two", "--max-new-tokens", 8, "--seed", 3)
+    stop = whole["text"][2:4]
+    cut = run_json("generate", "--model", folder / "out", "--prompt", "one two", "--max-new-tokens", 8, "--seed", 3,
+                   "--stop", stop, "--stop", "never this")
+    assert cut["text"] == whole["text"][:whole["text"].index(stop)] and cut["finish"] == "stop_string", (cut, whole)
+    fails("generate", "--model", folder / "out", "--prompt", "one", "--stop", "", says="stop string")
+    fails("generate", "--model", folder / "out", "--prompt", "one", "--min-p", 2, says="min_p=2")
     fails("generate", "--model", folder / "out", "--prompt", "one", "--max-new-tokens", 500, says="16")
 
 
@@ -312,6 +323,8 @@ def test_profile_mistakes(folder):
     fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--recompute", says="belongs to --mode train")
     fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--weights", "int8", "--dtype", "fp32",
           says="computes in bf16")
+    fails("profile", "--model", "gpt2-tiny", "--weights", "int8", says="belongs to models that are read")
+    fails("train", "--out", "nowhere", "--weights", "bf16", "--cache-dtype", "int8", says="there is no KV cache here")
     fails("profile", "--model", "gpt2-tiny", "--mode", "decode", "--context", 1, says="context=1: must be 2 or more")
     fails("profile", "--model", "gpt2-tiny", "--device", "cuda", says="--device cpu")
     model = profile_model(folder)

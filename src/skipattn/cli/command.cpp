@@ -30,6 +30,15 @@ training::MachineConfig inference_machine(const CommonOptions& common, const std
   return config;
 }
 
+void refuse_generation_options(const CommonOptions& common, const std::string& prefix) {
+  FaultList faults;
+  if (!common.weights.empty())
+    faults.add("--weights {}: belongs to models that are read; training keeps its weights in fp32", common.weights);
+  if (common.cache_dtype_option != nullptr && common.cache_dtype_option->count() > 0)
+    faults.add("--cache-dtype {}: there is no KV cache here; it belongs to generate and profile", common.cache_dtype);
+  faults.throw_if_any(prefix);
+}
+
 inference::Dtype weights_dtype(const CommonOptions& common, const training::Machine& machine) {
   return inference::parse_dtype("--weights",
                                 common.weights.empty() ? training::dtype_name(machine.dtype) : common.weights);
@@ -52,9 +61,10 @@ CLI::App* add_command(CLI::App& app, Action& chosen, const std::string& name, co
   command->add_option("--dtype", common.dtype, "fp32, bf16 or auto: what is native and fast here")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->group(group);
-  command->add_option("--cache-dtype", common.cache_dtype, "of the KV cache: bf16, fp32 or int8")
-      ->check(CLI::IsMember({"bf16", "fp32", "int8"}))
-      ->group(group);
+  CLI::Option* cache_dtype =
+      command->add_option("--cache-dtype", common.cache_dtype, "of the KV cache: bf16, fp32 or int8");
+  common.cache_dtype_option = cache_dtype;
+  cache_dtype->check(CLI::IsMember({"bf16", "fp32", "int8"}))->group(group);
   command
       ->add_option("--weights", common.weights,
                    "of the weights when generating: bf16, int8 or fp32; default: as --dtype")

@@ -26,6 +26,7 @@ struct CommonOptions {
   std::string dtype = "auto";
   std::string cache_dtype = "bf16";
   std::string weights;
+  const CLI::Option* cache_dtype_option = nullptr;  // whether --cache-dtype was given
 
   training::MachineConfig machine() const { return {device, dtype, threads}; }
   /// Writes the options a person gave over those of a run's file.
@@ -38,6 +39,8 @@ using Action = std::function<void()>;
 /// The machine for reading and decoding; --weights says the dtype (int8: bf16). Throws InputError, `prefix` first, where
 /// --dtype says another.
 training::MachineConfig inference_machine(const CommonOptions& common, const std::string& prefix);
+/// Throws InputError where --weights or --cache-dtype was given to a command that neither generates nor counts.
+void refuse_generation_options(const CommonOptions& common, const std::string& prefix);
 /// What the weights are kept in on that machine: --weights, or its dtype.
 inference::Dtype weights_dtype(const CommonOptions& common, const training::Machine& machine);
 

@@ -12,6 +12,7 @@
 #include "skipattn/core/errors.h"
 #include "skipattn/core/stop.h"
 #include "skipattn/core/text.h"
+#include "skipattn/inference/round_weights.h"
 #include "skipattn/io/safetensors_writer.h"
 #include "skipattn/training/evaluation.h"
 #include "skipattn/training/machine.h"
@@ -95,8 +96,9 @@ std::string to_text(const EvalOptions& options, const training::Evaluation& resu
 }
 
 void run_eval(const EvalOptions& options) {
-  const training::Machine machine = training::use_machine(options.machine());
+  const training::Machine machine = training::use_machine(inference_machine(options, "[eval] "));
   model::Decoder decoder = load_or_make_model(options.model, options.routing, options.seed.value_or(1));
+  if (options.weights == "int8") inference::round_to_int8(decoder);
   const int64_t context = options.context > 0 ? options.context : decoder.config().positions;
   if (context > decoder.config().positions)
     throw InputError("[eval] --context {}: the model has positions for {} tokens", context, decoder.config().positions);

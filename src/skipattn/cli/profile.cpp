@@ -44,7 +44,10 @@ analysis::WorkloadOptions workload_options(const ProfileArguments& arguments) {
   options.recompute = arguments.recompute;
   options.seed = static_cast<uint64_t>(arguments.seed.value_or(1));
   options.cache = inference::parse_dtype("--cache-dtype", arguments.cache_dtype);
-  if (options.mode == Mode::kTrain) return options;
+  if (options.mode == Mode::kTrain) {
+    refuse_generation_options(arguments, "[profile] ");
+    return options;
+  }
   FaultList faults;
   if (options.recompute) faults.add("--recompute: belongs to --mode train");
   if (options.micro_batch > 0) faults.add("--micro-batch: belongs to --mode train");
@@ -95,10 +98,10 @@ std::string output_of_self(const std::vector<std::string>& arguments) {
 
 /// Peak memory of the same steps under another routing, alone in a process of its own.
 int64_t peak_memory_alone(const ProfileArguments& arguments, const std::string& routing) {
-  std::vector<std::string> words = {
-      "profile", "--json",       "--quiet", "--model",       arguments.model, "--routing",           routing,
-      "--mode",  arguments.mode, "--dtype", arguments.dtype, "--cache-dtype", arguments.cache_dtype, "--steps",
-      "1"};
+  std::vector<std::string> words = {"profile", "--json", "--quiet",      "--model", arguments.model, "--routing",
+                                    routing,   "--mode", arguments.mode, "--dtype", arguments.dtype, "--steps",
+                                    "1"};
+  if (arguments.mode != "train") words.insert(words.end(), {"--cache-dtype", arguments.cache_dtype});
   const auto number = [&](const char* option, int64_t value) {
     words.insert(words.end(), {option, std::to_string(value)});
   };

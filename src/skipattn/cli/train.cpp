@@ -33,6 +33,7 @@ training::RunConfig resolved_config(const TrainOptions& options) {
 }
 
 void run_train(const TrainOptions& options) {
+  refuse_generation_options(options, "[train] ");
   const training::RunConfig config = resolved_config(options);
   if (options.print_config) {
     std::cout << training::to_toml(config, /*comments=*/true);

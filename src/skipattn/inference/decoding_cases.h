@@ -62,6 +62,11 @@ inline std::vector<DecodingCase> decoding_cases() {
       {"OneKvHead", "cla(group=3)", {.kv_heads = 1}},
       {"RandomGrouped", random_table(6, 2, 3), {.kv_heads = 2}},
       {"ModelWindow", "sla(distance=2, heads=2)", {.window = 5}},
+      {"Llama", "sla(distance=2, heads=1)", {.kv_heads = 2, .family = "llama"}},
+      {"LlamaYoco", "yoco(split=1/2)", {.window = 20, .family = "mistral"}},
+      {"Qwen2", "skipv1(heads=1)", {.kv_heads = 1, .family = "qwen2"}},
+      {"Qwen3", kJoint, {.family = "qwen3"}},
+      {"Qwen3KeysOnly", "sla(distance=3, heads=1, values=own)", {.kv_heads = 2, .family = "qwen3"}},
       {"Windows", R"({"windows": [4, 0, 9, 0, 3, 0], "routes": [{"layer": "3-5", "head": 1, "key": 0, "value": 2}]})"}};
 }
 

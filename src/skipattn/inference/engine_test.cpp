@@ -7,6 +7,7 @@
 
 #include "skipattn/core/errors.h"
 #include "skipattn/inference/decoding_cases.h"
+#include "skipattn/inference/round_weights.h"
 #include "skipattn/inference/test_model.h"
 #include "skipattn/routing/costs.h"
 
@@ -49,13 +50,11 @@ TEST_P(EngineRoutings, GivesTheFullForwardsLogitsInFp32AtAnySplit) {
   const at::Tensor full = full_logits(decoder, tokens);
   ASSERT_GT(full.abs().max().item<double>(), 1.0);  // or a difference would not show
   for (const int64_t chunk : {2048, 17}) {
-    for (const int threads : {1, 2}) {
-      Engine engine(decoder, {Dtype::kFp32, Dtype::kFp32, threads, chunk});
-      for (const size_t split : {1, 2, 9, 33, 64, 65, 89, 90}) {
-        const at::Tensor cached = engine_logits(engine, tokens, split);
-        EXPECT_LE(largest_difference(cached, full.narrow(0, static_cast<int64_t>(split) - 1, cached.size(0))), 1e-4)
-            << "split " << split << ", chunks of " << chunk << ", " << threads << " threads";
-      }
+    Engine engine(decoder, {Dtype::kFp32, Dtype::kFp32, /*threads=*/1, chunk});
+    for (const size_t split : {1, 2, 9, 33, 64, 65, 89, 90}) {
+      const at::Tensor cached = engine_logits(engine, tokens, split);
+      EXPECT_LE(largest_difference(cached, full.narrow(0, static_cast<int64_t>(split) - 1, cached.size(0))), 1e-4)
+          << "split " << split << ", chunks of " << chunk;
     }
   }
 }
@@ -65,7 +64,7 @@ TEST_P(EngineRoutings, IsAsNearInBf16AsTheFullForwardInBf16) {
   const model::Decoder rounded = test_model(GetParam().routing, GetParam().shape, at::kBFloat16);
   const TokenIds tokens = test_tokens(90, 12);
   const at::Tensor truth = full_logits(exact, tokens), naive = full_logits(rounded, tokens);
-  Engine engine(rounded, {});
+  Engine engine(rounded, {.threads = 1});
   for (const size_t split : {1, 40, 90}) {
     const at::Tensor cached = engine_logits(engine, tokens, split);
     const auto part = [&](const at::Tensor& all) {
@@ -162,6 +161,17 @@ TEST(Engine, PromptsAndStepsRoundEightBitWeightsAlike) {
   };
   // Prompts round what they multiply to bf16, and that is all the difference.
   EXPECT_LT(difference(Dtype::kInt8), 2 * difference(Dtype::kBf16));
+}
+
+TEST(Engine, EightBitWeightsAreTheDecodersRounded) {
+  model::Decoder decoder = test_model("sla(distance=2, heads=2)");
+  const TokenIds tokens = test_tokens(40, 14);
+  Engine engine(decoder, {Dtype::kInt8, Dtype::kFp32, 1});
+  const at::Tensor logits = engine_logits(engine, tokens, 1), unrounded = full_logits(decoder, tokens);
+  round_to_int8(decoder);
+  const at::Tensor rounded = full_logits(decoder, tokens);
+  // Learned positions stay bf16 in the engine, which is all the difference.
+  EXPECT_LT(rms(logits, rounded), 0.25 * rms(unrounded, rounded));
 }
 
 TEST(Engine, TheCacheTakesThePlansBytes) {

@@ -103,11 +103,15 @@ std::vector<Candidate> distribution(std::span<const float> logits, const Samplin
   }
   keep_top_k(candidates, options.top_k);
   scale_to_one(candidates);
-  keep_top_p(candidates, options.top_p);
-  keep_min_p(candidates, options.min_p);
-  scale_to_one(candidates);
+  if (options.top_p < 1 || options.min_p > 0) {
+    keep_top_p(candidates, options.top_p);
+    keep_min_p(candidates, options.min_p);
+    scale_to_one(candidates);
+  }
   // By id again, so that filters that keep everything change nothing.
-  std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.token < b.token; });
+  const auto by_id = [](const Candidate& a, const Candidate& b) { return a.token < b.token; };
+  if (!std::is_sorted(candidates.begin(), candidates.end(), by_id))
+    std::sort(candidates.begin(), candidates.end(), by_id);
   return candidates;
 }
 

@@ -19,6 +19,7 @@ struct TestShape {
   int64_t kv_heads = 4;
   int64_t window = 0;
   int64_t positions = 96;
+  std::string family = "gpt2";
 };
 
 constexpr int64_t kTestVocabulary = 61;
@@ -27,6 +28,13 @@ inline model::Decoder test_model(const std::string& routing, const TestShape& sh
                                  at::ScalarType dtype = at::kFloat) {
   at::set_num_threads(1);  // for tensors this small threads are only in each other's way
   model::ModelConfig config;
+  config.family = shape.family;
+  if (config.is_llama()) {
+    config.activation = "silu";
+    config.tied_head = shape.family == "qwen2";
+    config.qkv_bias = shape.family == "qwen2";
+    config.query_key_norm = shape.family == "qwen3";
+  }
   config.layers = shape.layers;
   config.heads = shape.heads;
   config.kv_heads = shape.kv_heads;

@@ -41,27 +41,58 @@ SKIPATTN_INLINE void prefetch_bytes(const char* from, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i);
 }
 
-/// scores[16] of keys row … row + 15 for one query.
-template <typename T>
-SKIPATTN_INLINE Floats score_keys(const T* keys, int64_t head_width, const float* query) {
-  Floats sums[kLanes] = {};
-  for (int64_t c = 0; c < head_width; c += kChunk) {
-    const Floats first = simd::load(query + c), second = simd::load(query + c + kLanes);
-#pragma GCC unroll 16
-    for (int j = 0; j < kLanes; ++j) {
-      const Chunk key = load_chunk(keys + j * head_width + c);
-      sums[j] += key.first * first;
-      sums[j] += key.second * second;
-    }
-  }
-  return sums_of(sums);
-}
-
 /// The rows that come after these, to be asked for meanwhile; the same ones where none do.
 struct Next {
   const char* keys;
   const char* values;
 };
+
+/// Scores of 16 / kQueries neighbouring keys, the first of them at `keys`, for each of the queries: lane 0 … for the first
+/// query, and so on.
+template <typename T, int kQueries>
+SKIPATTN_INLINE Floats score_keys(const T* keys, int64_t head_width, const float* query, int64_t stride) {
+  constexpr int kKeys = kLanes / kQueries;
+  Floats sums[kLanes] = {};
+  for (int64_t c = 0; c < head_width; c += kChunk) {
+    Floats first[kQueries], second[kQueries];
+#pragma GCC unroll 4
+    for (int q = 0; q < kQueries; ++q) {
+      first[q] = simd::load(query + q * stride + c);
+      second[q] = simd::load(query + q * stride + c + kLanes);
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < kKeys; ++j) {
+      const Chunk key = load_chunk(keys + j * head_width + c);
+#pragma GCC unroll 4
+      for (int q = 0; q < kQueries; ++q) {
+        sums[q * kKeys + j] += key.first * first[q];
+        sums[q * kKeys + j] += key.second * second[q];
+      }
+    }
+  }
+  return sums_of(sums);
+}
+
+/// scores[kQueries][kBlockRows] of the rows, from the group of 16 on that the first is in.
+template <typename T, int kQueries>
+SKIPATTN_INLINE void score_rows(const CachedRows& rows, const Next& next, int64_t head_width, const float* query,
+                                float* scores) {
+  constexpr int kKeys = kLanes / kQueries;
+  const int64_t stride = padded(head_width), row_bytes = head_width * static_cast<int64_t>(sizeof(T));
+  for (int j = rows.begin / kLanes * kLanes; j < rows.end; j += kKeys) {
+    prefetch_bytes(next.keys + j * row_bytes, kKeys * row_bytes);
+    const Floats some =
+        score_keys<T, kQueries>(static_cast<const T*>(rows.keys) + j * head_width, head_width, query, stride);
+    if constexpr (kQueries == 1) {
+      simd::store(scores + j, some);
+    } else {
+      float lanes[kLanes];
+      simd::store(lanes, some);
+      for (int q = 0; q < kQueries; ++q)
+        std::memcpy(scores + q * kBlockRows + j, lanes + q * kKeys, kKeys * sizeof(float));
+    }
+  }
+}
 
 /// weighted[kQueries][stride] += weights[kQueries][kBlockRows] times the values, kChunks chunks of the head's width.
 template <typename T, int kQueries, int kChunks>
@@ -101,18 +132,14 @@ SKIPATTN_INLINE void add_all_values(const CachedRows& rows, const Next& next, in
   if (c < stride) add_values<T, kQueries, 1>(rows, next.values, head_width, c, weights, weighted, stride);
 }
 
-/// Scores of the rows for one query, in place of which their weights come; keeps largest and sum running and says by what
-/// the sums so far must be multiplied.
-template <typename T>
-SKIPATTN_INLINE float weigh_rows(const CachedRows& rows, const Next& next, int64_t head_width, const float* query,
-                                 float* weights, float& largest, float& sum) {
-  const int64_t row_bytes = head_width * static_cast<int64_t>(sizeof(T));
+/// Puts weights in place of one query's scores; keeps largest and sum running and says by what the sums so far must be
+/// multiplied.
+SKIPATTN_INLINE float weigh_rows(const CachedRows& rows, float* weights, float& largest, float& sum) {
   const int begin = rows.begin / kLanes * kLanes;
   Floats top = simd::splat(kNothing);
   const simd::Ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   for (int j = begin; j < rows.end; j += kLanes) {
-    prefetch_bytes(next.keys + j * row_bytes, kLanes * row_bytes);
-    Floats scores = score_keys(static_cast<const T*>(rows.keys) + j * head_width, head_width, query);
+    Floats scores = simd::load(weights + j);
     if (rows.key_scales != nullptr) scores *= simd::load(rows.key_scales + j);
     if (j < rows.begin || j + kLanes > rows.end)
       scores = ((lane + j >= rows.begin) & (lane + j < rows.end)) ? scores : simd::splat(kNothing);
@@ -141,36 +168,34 @@ SKIPATTN_INLINE void scale_by(float* numbers, int64_t count, float factor) {
   for (int64_t i = 0; i < count; i += kLanes) simd::store(numbers + i, simd::load(numbers + i) * factor);
 }
 
+/// kQueries queries from `q` on against some rows.
+template <typename T, int kQueries>
+SKIPATTN_INLINE void attend_stretch(const AttendCall& call, const CachedRows& rows, const Next& next, int64_t q) {
+  alignas(64) float weights[kQueries * kBlockRows];
+  const int64_t stride = padded(call.head_width);
+  score_rows<T, kQueries>(rows, next, call.head_width, call.query + q * stride, weights);
+  for (int k = 0; k < kQueries; ++k) {
+    const float factor = weigh_rows(rows, weights + k * kBlockRows, call.result.largest[q + k], call.result.sum[q + k]);
+    if (factor != 1.0f) scale_by(call.result.weighted + (q + k) * stride, stride, factor);
+  }
+  add_all_values<T, kQueries>(rows, next, call.head_width, weights, call.result.weighted + q * stride);
+}
+
 template <typename T>
 SKIPATTN_INLINE void attend_rows(const AttendCall& call) {
-  constexpr int kTogether = 4;  // queries that share one look at the values
-  const int64_t stride = padded(call.head_width);
-  const Attended& result = call.result;
+  constexpr int kTogether = 4;  // queries that share one look at keys and values
   for (int64_t q = 0; q < call.queries; ++q) {
-    result.largest[q] = kNothing;
-    result.sum[q] = 0;
+    call.result.largest[q] = kNothing;
+    call.result.sum[q] = 0;
   }
-  std::memset(result.weighted, 0, call.queries * stride * sizeof(float));
-  alignas(64) float weights[kTogether * kBlockRows];
+  std::memset(call.result.weighted, 0, call.queries * padded(call.head_width) * sizeof(float));
   for (int64_t i = 0; i < call.count; ++i) {
     const CachedRows& rows = call.rows[i];
     const CachedRows& following = i + 1 < call.count ? call.rows[i + 1] : rows;
     const Next next = {static_cast<const char*>(following.keys), static_cast<const char*>(following.values)};
-    for (int64_t q = 0; q < call.queries; q += kTogether) {
-      const int64_t together = std::min<int64_t>(kTogether, call.queries - q);
-      for (int64_t k = 0; k < together; ++k) {
-        const float factor = weigh_rows<T>(rows, next, call.head_width, call.query + (q + k) * stride,
-                                           weights + k * kBlockRows, result.largest[q + k], result.sum[q + k]);
-        if (factor != 1.0f) scale_by(result.weighted + (q + k) * stride, stride, factor);
-      }
-      float* weighted = result.weighted + q * stride;
-      if (together == kTogether) {
-        add_all_values<T, kTogether>(rows, next, call.head_width, weights, weighted);
-      } else {
-        for (int64_t k = 0; k < together; ++k)
-          add_all_values<T, 1>(rows, next, call.head_width, weights + k * kBlockRows, weighted + k * stride);
-      }
-    }
+    int64_t q = 0;
+    for (; q + kTogether <= call.queries; q += kTogether) attend_stretch<T, kTogether>(call, rows, next, q);
+    for (; q < call.queries; ++q) attend_stretch<T, 1>(call, rows, next, q);
   }
 }
 
