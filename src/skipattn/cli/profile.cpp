@@ -98,9 +98,9 @@ std::string output_of_self(const std::vector<std::string>& arguments) {
 
 /// Peak memory of the same steps under another routing, alone in a process of its own.
 int64_t peak_memory_alone(const ProfileArguments& arguments, const std::string& routing) {
-  std::vector<std::string> words = {"profile", "--json", "--quiet",      "--model", arguments.model, "--routing",
-                                    routing,   "--mode", arguments.mode, "--dtype", arguments.dtype, "--steps",
-                                    "1"};
+  std::vector<std::string> words = {"profile",       "--json",  "--quiet", "--model",      arguments.model,
+                                    "--routing",     routing,   "--mode",  arguments.mode, "--dtype",
+                                    arguments.dtype, "--steps", "1"};
   if (arguments.mode != "train") words.insert(words.end(), {"--cache-dtype", arguments.cache_dtype});
   const auto number = [&](const char* option, int64_t value) {
     words.insert(words.end(), {option, std::to_string(value)});
