@@ -14,6 +14,7 @@
 #include "skipattn/io/safetensors.h"
 #include "skipattn/model/hugging_face.h"
 #include "skipattn/model/reroute.h"
+#include "skipattn/model/tensor_file.h"
 #include "skipattn/model/test_models.h"
 
 namespace skipattn::model {
@@ -120,6 +121,17 @@ TEST_F(Checkpoint, ALlamaIsSavedInPartsAndLoadedBitForBit) {
   EXPECT_EQ(file.at("model.layers.3.self_attn.q_proj.weight").shape, (std::vector<int64_t>{48, 32}));
   EXPECT_EQ(file.at("model.layers.2.self_attn.k_proj.weight").shape, (std::vector<int64_t>{24, 32}));
   EXPECT_EQ(file.at("model.layers.3.mlp.up_proj.bias").shape, (std::vector<int64_t>{40}));
+  const LayerIndex index = Decoder(testing::small_llama("cla(group=2)")).table().layers[2];
+  const auto expect_rows = [&](const char* name, int parameter, int64_t begin, int64_t rows) {
+    const std::string full = std::string("model.layers.2.") + name;
+    const at::Tensor whole = load_model(folder_ / "model").parameters()[parameter];
+    EXPECT_TRUE(at::equal(to_tensor(file.at(full), full), whole.narrow(0, begin, rows))) << name;
+  };
+  expect_rows("self_attn.q_proj.weight", index.qkv_weight, 0, 48);
+  expect_rows("self_attn.k_proj.weight", index.qkv_weight, 48, 24);
+  expect_rows("self_attn.v_proj.weight", index.qkv_weight, 72, 24);
+  expect_rows("mlp.gate_proj.weight", index.up_weight, 0, 40);
+  expect_rows("mlp.up_proj.weight", index.up_weight, 40, 40);
   for (const char* dead : {"k_proj.weight", "k_proj.bias", "v_proj.weight", "v_proj.bias", "k_norm.weight"})
     EXPECT_EQ(file.find(std::string("model.layers.3.self_attn.") + dead), nullptr) << dead;
 }

@@ -152,8 +152,7 @@ TEST(TrainingPass, KindsOfModels) {
 }
 
 TEST(TrainingPass, LlamasOfEveryKindWithAndWithoutRecomputation) {
-  for (const char* routing :
-       {"baseline", "sla(distance=2, heads=3)", "sla(distance=3, heads=2, keys=own)", "cla(group=2)"})
+  for (const char* routing : {"sla(distance=2, heads=3)", "sla(distance=3, heads=2, keys=own)", "cla(group=2)"})
     for (const bool recompute : {false, true})
       expect_for_both_types({.config = testing::small_llama(routing),
                              .input = {.tokens = random_tokens(2, 19, 61)},
