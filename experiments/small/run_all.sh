@@ -47,7 +47,7 @@ for name in "${NAMES[@]}"; do
   limit=()
   if ((LIMIT)); then
     ((SECONDS < END)) || { echo "run_all: the time is over; call it again to go on" >&2; exit 3; }
-    limit=(timeout --preserve-status --signal=TERM $((END - SECONDS)))
+    limit=(timeout --foreground --preserve-status --signal=TERM $((END - SECONDS)))
   fi
   echo "== $name"
   mkdir -p "$OUT"
