@@ -149,6 +149,8 @@ def check_folder(path, folder, routing, vocabulary):
     assert sum(p.numel() for p in model.parameters()) == plan["parameters"]
     model.save_pretrained(folder / "again")
     assert torch.equal(our_logits(folder / "again", folder, 40, 2, vocabulary)[1], expected)
+    types = [json.loads((place / "config.json").read_text())["model_type"] for place in (path, folder / "again")]
+    assert types[0] == types[1], types
     print(f"         {routing[:60]}: {worst:.1e}, {live} of {2 * plan['layers'] * plan['kv_heads']} heads in the cache")
 
 
@@ -168,12 +170,42 @@ def export(source, folder, routings, vocabulary):
         (target / "export.json").write_text(json.dumps({"routing": routing, "vocabulary": vocabulary}))
 
 
+LLAMA_ROUTINGS = {
+    "llama": ["sla(distance=2, heads=3)", "skipv1", ROUTINGS[-1]],
+    "llama with biases": ["cla(group=2)"],
+    "mistral": ["sla(distance=2, heads=3)", "yoco(split=1/2, window=8)"],
+    "qwen2": ["sla(distance=3, heads=2, keys=own)"],
+    "qwen3": ["sla(distance=1, heads=3, chain=resolved)", "cla(group=2)"],
+    "qwen3 with windows": ["sla(distance=1, heads=4)"],
+}
+
+
 def export_everything(folder):
+    from parity_llama import random_model  # here: an older Transformers, which only checks, may lack some of its classes
+    for name, routings in LLAMA_ROUTINGS.items():
+        random_model(name, folder / name.replace(" ", "-"))
+        export(folder / name.replace(" ", "-"), folder, routings, 311)
     random_gpt2(folder / "gpt2")
     export(folder / "gpt2", folder, ROUTINGS + MORE_ROUTINGS, 311)
     random_gpt2(folder / "gpt2-untied", tie_word_embeddings=False, scale_attn_by_inverse_layer_idx=True,
                 activation_function="gelu", n_inner=100)
     export(folder / "gpt2-untied", folder, ["sla(distance=2, heads=3)"], 311)
+    random_model("qwen3", folder / "again")  # saved once more as ours: the switches of a family come back
+    run("convert", "--from", folder / "again", "--to", folder / "ours", "--routing", "skipv1", "--quiet")
+    export(folder / "ours", folder, ["skipv1"], 311)
+
+
+def test_far_positions_are_ours(folder):
+    """Angles of thousands of radians: a float's digits would show."""
+    from parity_llama import random_model
+    random_model("llama", folder / "hf")
+    run("convert", "--from", folder / "hf", "--to", folder / "long", "--context", 3000, "--positions", "linear", check=2)
+    run("convert", "--from", folder / "hf", "--to", folder / "long", "--context", 3000, "--positions", "base", "--routing",
+        "sla(distance=2, heads=3)", "--format", "hf")
+    ids, expected = our_logits(folder / "long", folder, 3000, 1, 311)
+    with torch.no_grad():
+        found = difference(open_exported(folder / "long")(ids).logits, expected)
+    assert found <= LIMIT, found
 
 
 def test_routed_exports_give_our_logits(folder):

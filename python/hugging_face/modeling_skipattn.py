@@ -250,8 +250,9 @@ class LlamaBody(nn.Module):
         self.norm = RmsNorm(sizes["width"], sizes["norm_epsilon"])
 
     def begin(self, x, positions):
-        frequencies = torch.tensor(self.frequencies, dtype=torch.float32, device=x.device)
-        angles = positions[:, None, :, None].float() * frequencies
+        dtype = torch.float32 if x.device.type == "mps" else torch.float64  # far positions need the digits
+        frequencies = torch.tensor(self.frequencies, dtype=dtype, device=x.device)
+        angles = positions[:, None, :, None].to(dtype) * frequencies
         return x, (angles.cos().to(x.dtype), angles.sin().to(x.dtype))
 
     def parts(self):

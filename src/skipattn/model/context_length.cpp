@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 #include "skipattn/core/errors.h"
 
 namespace skipattn::model {
@@ -16,12 +18,33 @@ at::Tensor resized(const at::Tensor& positions, int64_t context, Lengthening met
   return at::upsample_linear1d(positions.t().unsqueeze(0), {context}, /*align_corners=*/true)[0].t().contiguous();
 }
 
-void check_method(const ModelConfig& config, Lengthening method) {
-  const bool for_learned = method == Lengthening::kCopy || method == Lengthening::kInterpolate;
-  if (!for_learned)
+void lengthen_rotary(ModelConfig& config, double factor, Lengthening method) {
+  const auto d = static_cast<double>(config.head_width);
+  if (method == Lengthening::kBase) {
+    if (d > 2) config.rotary.base *= std::pow(factor, d / (d - 2));  // a single pair turns by 1 whatever the base
+    return;
+  }
+  if (config.rotary.scaling == "llama3")
     throw InputError(
-        "positions linear and base are for rotary embeddings, this {} has learned positions: copy or interpolate",
+        "positions linear: the model's rotary embedding is scaled by Llama 3's rule already, which cannot be combined "
+        "with it; base can");
+  config.rotary.scaling = "linear";
+  config.rotary.factor *= factor;
+}
+
+/// kFamily resolved. InputError when the method is for the other kind of positions.
+Lengthening checked_method(const ModelConfig& config, Lengthening method) {
+  if (method == Lengthening::kFamily) return config.is_llama() ? Lengthening::kBase : Lengthening::kCopy;
+  const bool for_learned = method == Lengthening::kCopy || method == Lengthening::kInterpolate;
+  if (for_learned && config.is_llama())
+    throw InputError(
+        "positions copy and interpolate are for learned positions, this {} has rotary ones: linear or base",
         config.family);
+  if (!for_learned && !config.is_llama())
+    throw InputError(
+        "positions linear and base are for rotary ones, this {} has learned positions: copy or interpolate",
+        config.family);
+  return method;
 }
 
 }  // namespace
@@ -35,9 +58,10 @@ Lengthening parse_lengthening(const std::string& text) {
 }
 
 Decoder with_context(const Decoder& source, int64_t context, Lengthening method) {
-  if (method == Lengthening::kFamily) method = Lengthening::kCopy;
-  check_method(source.config(), method);
+  method = checked_method(source.config(), method);
   ModelConfig config = source.config();
+  const double factor = static_cast<double>(context) / static_cast<double>(config.positions);
+  if (config.is_llama() && factor > 1) lengthen_rotary(config, factor, method);
   config.positions = context;
   Decoder result(config);
   for (size_t i = 0; i < source.parameters().size(); ++i) {

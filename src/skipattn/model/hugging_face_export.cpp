@@ -5,6 +5,7 @@
 #include "skipattn/core/errors.h"
 #include "skipattn/io/atomic_file.h"
 #include "skipattn/io/json_file.h"
+#include "skipattn/model/hugging_face.h"
 
 namespace skipattn::embedded {
 
@@ -38,24 +39,33 @@ nlohmann::json sizes_json(const Decoder& decoder) {
   const ModelConfig& config = decoder.config();
   nlohmann::json layers = nlohmann::json::array();
   for (size_t l = 0; l < decoder.plan().layers.size(); ++l) layers.push_back(layer_json(decoder, l));
-  return {{"layers", layers},
-          {"width", config.width},
-          {"heads", config.heads},
-          {"head_width", config.head_width},
-          {"mlp_width", config.mlp_width},
-          {"positions", config.positions},
-          {"bias", config.bias},
-          {"activation", config.activation},
-          {"norm_epsilon", config.norm_epsilon},
-          {"initializer_range", config.initializer_range}};
+  nlohmann::json sizes = {{"layers", layers},
+                          {"width", config.width},
+                          {"heads", config.heads},
+                          {"head_width", config.head_width},
+                          {"mlp_width", config.mlp_width},
+                          {"activation", config.activation},
+                          {"norm_epsilon", config.norm_epsilon},
+                          {"initializer_range", config.initializer_range}};
+  if (config.is_llama()) {
+    sizes.update({{"qkv_bias", config.qkv_bias},
+                  {"output_bias", config.output_bias},
+                  {"mlp_bias", config.mlp_bias},
+                  {"query_key_norm", config.query_key_norm},
+                  {"rotary_frequencies", rotary_frequencies(config.rotary, config.head_width)}});
+  } else {
+    sizes.update({{"positions", config.positions}, {"bias", config.bias}});
+  }
+  return sizes;
 }
 
 /// What a routed model's config.json has beyond ours.
 nlohmann::json added_keys(const Decoder& decoder) {
-  return {{"architectures", {"SkipattnGpt2ForCausalLM"}},
+  const std::string name = decoder.config().is_llama() ? "SkipattnLlama" : "SkipattnGpt2";
+  return {{"architectures", {name + "ForCausalLM"}},
           {"auto_map",
-           {{"AutoConfig", "configuration_skipattn.SkipattnGpt2Config"},
-            {"AutoModelForCausalLM", "modeling_skipattn.SkipattnGpt2ForCausalLM"}}},
+           {{"AutoConfig", "configuration_skipattn." + name + "Config"},
+            {"AutoModelForCausalLM", "modeling_skipattn." + name + "ForCausalLM"}}},
           {"skipattn", sizes_json(decoder)}};
 }
 
@@ -70,7 +80,7 @@ void save_for_transformers(const std::filesystem::path& folder, const Decoder& d
     throw InputError("routing {}: routed models of family {} cannot be exported for Transformers, those of gpt2 can",
                      decoder.routing().text, decoder.config().family);
   save_model(folder, decoder, values, options);
-  if (decoder.routing().is_baseline()) return;
+  if (opens_in_transformers(decoder.config())) return;
   nlohmann::json config = io::read_json_file(folder / "config.json");
   config.update(added_keys(decoder));
   io::write_json_file(folder / "config.json", config);

@@ -1,6 +1,7 @@
 // Model folders that Transformers opens.
 //
-// A baseline is what its own classes read. A model with another routing gets two Python files beside the weights
+// A baseline of a family it knows is what its own classes read. A model with another routing (or with sizes that they
+// cannot hold, a GPT-2 with grouped queries) gets two Python files beside the weights
 // (python/hugging_face/, compiled into the program) and in config.json an "auto_map" that names them, so that
 //   AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
 // needs nothing of ours installed. The files build the model from config.json's "skipattn", which says which heads are
