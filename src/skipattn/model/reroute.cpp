@@ -65,13 +65,29 @@ void check_available(const Decoder& source, const Decoder& target) {
   faults.throw_if_any(fmt::format("[routing] {}: ", target.routing().text));
 }
 
-std::string dropped_text(const routing::LayerPlan& before, const routing::LayerPlan& after) {
-  std::vector<std::string> parts;
+/// Adds the tensors of layer `l`, as files name them, that lose heads, and which.
+void list_dropped(const Decoder& source, const Decoder& target, size_t l, std::vector<std::string>& dropped) {
+  const routing::LayerPlan &before = source.plan().layers[l], &after = target.plan().layers[l];
   const auto keys = lost_heads(before.live_keys, after.live_keys);
   const auto values = lost_heads(before.live_values, after.live_values);
-  if (!keys.empty()) parts.push_back("key heads " + heads_text(keys));
-  if (!values.empty()) parts.push_back("value heads " + heads_text(values));
-  return join(parts, ", ");
+  const std::string lost_keys = keys.empty() ? "" : "key heads " + heads_text(keys);
+  const std::string lost_values = values.empty() ? "" : "value heads " + heads_text(values);
+  const LayerIndex& index = source.table().layers[l];
+  const auto add = [&](const std::string& name, const std::string& lost) {
+    if (!lost.empty()) dropped.push_back(fmt::format("{}: {}", name, lost));
+  };
+  for (const int parameter : {index.qkv_weight, index.qkv_bias}) {
+    if (parameter < 0) continue;
+    const ParameterSpec& spec = source.table().specs[parameter];
+    if (spec.parts.empty()) {
+      add(spec.name, lost_keys + (keys.empty() || values.empty() ? "" : ", ") + lost_values);
+    } else {  // Q, K and V
+      add(spec.parts[1].name, lost_keys);
+      add(spec.parts[2].name, lost_values);
+    }
+  }
+  if (index.key_norm >= 0 && !before.live_keys.empty() && after.live_keys.empty())
+    add(source.table().specs[index.key_norm].name, lost_keys);
 }
 
 /// Row of a fused [Q; K; V] parameter where a head of a layer begins; -1 when it has no weights.
@@ -151,17 +167,11 @@ Rerouted reroute(const Decoder& source, const std::string& routing, Lend lend) {
   const auto &before = source.table().specs, &after = result.decoder.table().specs;
   for (size_t i = 0; i < before.size(); ++i) {
     result.decoder.set_parameter(static_cast<int>(i), select_rows(source.parameters()[i], before[i], after[i]));
-    if (after[i].elements() > 0) result.kept.push_back(after[i].name);
+    for (const StoredPart& part : after[i].stored_parts()) result.kept.push_back(part.name);
   }
   if (lend == Lend::kMean)
     for (const auto which : {&LayerIndex::qkv_weight, &LayerIndex::qkv_bias}) lend_means(source, result.decoder, which);
-  for (size_t l = 0; l < source.plan().layers.size(); ++l) {
-    const std::string lost = dropped_text(source.plan().layers[l], result.decoder.plan().layers[l]);
-    if (lost.empty()) continue;
-    const LayerIndex& index = source.table().layers[l];
-    for (const int parameter : {index.qkv_weight, index.qkv_bias})
-      if (parameter >= 0) result.dropped.push_back(fmt::format("{}: {}", before[parameter].name, lost));
-  }
+  for (size_t l = 0; l < source.plan().layers.size(); ++l) list_dropped(source, result.decoder, l, result.dropped);
   return result;
 }
 

@@ -71,6 +71,21 @@ TEST(Reroute, NothingToLendChangesNothing) {
   EXPECT_THAT(error_of([&] { parse_lend("average"); }), HasSubstr("lend 'average': must be own or mean"));
 }
 
+TEST(Reroute, WhatIsKeptAndDroppedIsNamedAsInTheFiles) {
+  ModelConfig config = small_config("baseline");
+  config.family = "qwen3";
+  config.activation = "silu";
+  config.query_key_norm = true;
+  const Rerouted result = reroute(testing::small_decoder(config), R"({"layers": 4, "kv_heads": 4, "routes": [)"
+                                                                  R"({"layer": 3, "key": 2},)"
+                                                                  R"({"layer": 2, "head": 1, "value": 0}]})");
+  EXPECT_THAT(result.dropped, ElementsAre("model.layers.2.self_attn.v_proj.weight: value heads 1",
+                                          "model.layers.3.self_attn.k_proj.weight: key heads 0-3",
+                                          "model.layers.3.self_attn.k_norm.weight: key heads 0-3"));
+  EXPECT_THAT(result.kept, ::testing::Contains("model.layers.2.self_attn.v_proj.weight"));
+  EXPECT_THAT(result.kept, ::testing::Not(::testing::Contains(HasSubstr("layers.3.self_attn.k_"))));
+}
+
 TEST(Reroute, AJointHeadOfTwoSourcesLendsNothing) {
   const Decoder source = testing::small_decoder(small_config("baseline"));
   const Decoder mean = reroute(source,
