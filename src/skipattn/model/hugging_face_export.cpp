@@ -76,9 +76,6 @@ void save_for_transformers(const std::filesystem::path& folder, const Decoder& d
   if (decoder.plan().cache_slots() == 0)
     throw InputError("routing {}: a model in which no head attends to anything cannot be exported",
                      decoder.routing().text);
-  if (!decoder.routing().is_baseline() && decoder.config().is_llama())
-    throw InputError("routing {}: routed models of family {} cannot be exported for Transformers, those of gpt2 can",
-                     decoder.routing().text, decoder.config().family);
   save_model(folder, decoder, values, options);
   if (opens_in_transformers(decoder.config())) return;
   nlohmann::json config = io::read_json_file(folder / "config.json");
