@@ -149,8 +149,11 @@ def check_folder(path, folder, routing, vocabulary):
     assert sum(p.numel() for p in model.parameters()) == plan["parameters"]
     model.save_pretrained(folder / "again")
     assert torch.equal(our_logits(folder / "again", folder, 40, 2, vocabulary)[1], expected)
-    types = [json.loads((place / "config.json").read_text())["model_type"] for place in (path, folder / "again")]
-    assert types[0] == types[1], types
+    assert not hasattr(model.config, "sliding_window"), "Transformers would cut the cache to it"
+    before, after = (json.loads((place / "config.json").read_text()) for place in (path, folder / "again"))
+    changed = [key for key in before if key not in ("torch_dtype", "use_cache", "bos_token_id", "eos_token_id")
+               and after.get(key) != before[key]]
+    assert not changed, [(key, before[key], after.get(key)) for key in changed]
     print(f"         {routing[:60]}: {worst:.1e}, {live} of {2 * plan['layers'] * plan['kv_heads']} heads in the cache")
 
 
@@ -186,7 +189,7 @@ def export_everything(folder):
         random_model(name, folder / name.replace(" ", "-"))
         export(folder / name.replace(" ", "-"), folder, routings, 311)
     random_gpt2(folder / "gpt2")
-    export(folder / "gpt2", folder, ROUTINGS + MORE_ROUTINGS, 311)
+    export(folder / "gpt2", folder, [ROUTINGS[i] for i in (0, 2, 3, 6)] + MORE_ROUTINGS, 311)
     random_gpt2(folder / "gpt2-untied", tie_word_embeddings=False, scale_attn_by_inverse_layer_idx=True,
                 activation_function="gelu", n_inner=100)
     export(folder / "gpt2-untied", folder, ["sla(distance=2, heads=3)"], 311)

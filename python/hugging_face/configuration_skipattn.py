@@ -5,9 +5,11 @@ model family's usual ones, for those who ask a configuration for its sizes.
 """
 from transformers import PretrainedConfig
 
-# Transformers would lay a cache out by these, cutting every layer's keys to its own window, also where a reader with
-# a longer window borrows them. So they are kept out of its sight, and written back when saving.
-HIDDEN_KEYS = ("sliding_window", "layer_types", "max_window_layers", "use_sliding_window")
+# Kept out of Transformers' sight, and written back when saving. By the first it would lay a cache out, cutting every
+# layer's keys to its own window, also where a reader with a longer window borrows them. The others it would rewrite as
+# its version has them; the model takes its rotary frequencies from `skipattn`.
+HIDDEN_KEYS = ("sliding_window", "layer_types", "max_window_layers", "use_sliding_window",
+               "rope_theta", "rope_scaling", "rope_parameters")
 
 
 class SkipattnConfig(PretrainedConfig):
@@ -24,12 +26,23 @@ class SkipattnConfig(PretrainedConfig):
         result.update(result.pop("hidden_keys", {}))
         return result
 
+    def to_diff_dict(self):
+        # Left out where it is the version's default, which another version, or skipattn, need not share.
+        return {**super().to_diff_dict(), "tie_word_embeddings": self.tie_word_embeddings}
 
+
+# Transformers 5 makes an __init__ for classes without one of their own and forgets an inherited one.
 class SkipattnGpt2Config(SkipattnConfig):
     model_type = "skipattn_gpt2"
     attribute_map = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions",
                      "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"}
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
 
 class SkipattnLlamaConfig(SkipattnConfig):
     model_type = "skipattn_llama"
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
