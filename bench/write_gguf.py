@@ -66,7 +66,9 @@ def main():
     parser.add_argument("--positions", type=int, required=True)
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args()
-    shape, random = SHAPES[arguments.shape], np.random.default_rng(1)
+    shape = SHAPES[arguments.shape]
+    # Drawn once and repeated: speed does not depend on it.
+    pool = np.random.default_rng(1).standard_normal(4_000_037, dtype=np.float32) * np.float32(0.02)
     writer = gguf.GGUFWriter(arguments.out, shape["arch"], use_temp_file=True)
     writer.add_file_type(FILE_TYPES[arguments.type])
     add_settings(writer, shape, arguments.positions)
@@ -75,7 +77,7 @@ def main():
         writer.add_tensor(name, np.full(size, value, dtype=np.float32))
 
     for name, rows, columns in matrices(shape):
-        numbers = random.standard_normal((rows, columns), dtype=np.float32) * np.float32(0.02)
+        numbers = np.resize(pool, (rows, columns))
         kind = TYPES[arguments.type]
         writer.add_tensor(name + ".weight", gguf.quants.quantize(numbers, kind), raw_dtype=kind)
         if shape["arch"] == "gpt2" and name != "token_embd":
@@ -87,9 +89,7 @@ def main():
         if shape["arch"] == "gpt2":
             vector(norm + ".bias", shape["width"], 0)
     if shape["arch"] == "gpt2":
-        writer.add_tensor("position_embd.weight",
-                          random.standard_normal((arguments.positions, shape["width"]), dtype=np.float32) *
-                          np.float32(0.02))
+        writer.add_tensor("position_embd.weight", np.resize(pool, (arguments.positions, shape["width"])))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

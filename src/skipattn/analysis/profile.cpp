@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <thread>
 
 #include "skipattn/analysis/memory_bandwidth.h"
 #include "skipattn/analysis/timed_step.h"
@@ -21,6 +22,8 @@ constexpr int64_t kDecodeStepsPerSample = 4;
 /// The machine is measured for this share of a step's time, so that a longer step is held against more of the machine's
 /// ups and downs.
 constexpr double kMeterShare = 0.05;
+/// torch's threads go on spinning after the meters, for about so long, and a decoding step has threads of its own.
+constexpr std::chrono::milliseconds kSettling(25);
 
 int64_t gemm_rows(const WorkloadOptions& options) {
   if (options.mode == Mode::kDecode) return kMostGemmRows;
@@ -111,7 +114,10 @@ Profile measure(Workload& workload, const model::Decoder& decoder, const Workloa
     profile.step_seconds.push_back(timed.seconds);
     profile.peak_memory_bytes = std::max(profile.peak_memory_bytes, peak_resident_bytes() - meters.bytes());
     if (options.warmup + step >= kStepsThatMayFault) faults.push_back(static_cast<double>(timed.page_faults));
-    if (step % steps_per_sample == 0) meters.sample(kMeterShare * timed.seconds);
+    if (step % steps_per_sample == 0) {
+      meters.sample(kMeterShare * timed.seconds);
+      if (workload_options.mode == Mode::kDecode) std::this_thread::sleep_for(kSettling);
+    }
     report_step(options.progress, {.step = options.warmup + step + 1, .total = total});
   }
   profile.step = spread_of(profile.step_seconds);

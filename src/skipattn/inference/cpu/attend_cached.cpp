@@ -226,16 +226,23 @@ void merge_parts(const MergeCall& call, float* output) {
   float largest = kNothing;
   for (int64_t i = 0; i < call.count; ++i) largest = std::max(largest, call.largest[i * call.stride]);
   float total = 0;
-  std::fill_n(output, call.head_width, 0.0f);
-  for (int64_t i = 0; i < call.count; ++i) {
-    if (call.sum[i * call.stride] <= 0) continue;
-    const float factor = std::exp(call.largest[i * call.stride] - largest);
-    total += factor * call.sum[i * call.stride];
-    const float* weighted = call.weighted + i * call.weighted_stride;
-    for (int64_t k = 0; k < call.head_width; ++k) output[k] += factor * weighted[ordered_place(call.dtype, k)];
+  for (int64_t i = 0; i < call.count; ++i)
+    if (call.sum[i * call.stride] > 0)
+      total += std::exp(call.largest[i * call.stride] - largest) * call.sum[i * call.stride];
+  alignas(64) float chunk[kChunk];
+  for (int64_t c = 0; c < call.head_width; c += kChunk) {
+    Floats first{}, second{};
+    for (int64_t i = 0; i < call.count; ++i) {
+      if (call.sum[i * call.stride] <= 0) continue;
+      const float factor = std::exp(call.largest[i * call.stride] - largest) / total;
+      const float* weighted = call.weighted + i * call.weighted_stride + c;
+      first += simd::load(weighted) * factor;
+      second += simd::load(weighted + kLanes) * factor;
+    }
+    simd::store(chunk, first);
+    simd::store(chunk + kLanes, second);
+    from_order(call.dtype, chunk, std::min(kChunk, call.head_width - c), output + c);
   }
-  if (total <= 0) return;
-  for (int64_t k = 0; k < call.head_width; ++k) output[k] /= total;
 }
 
 }  // namespace skipattn::inference::cpu

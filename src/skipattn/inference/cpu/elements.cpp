@@ -50,7 +50,26 @@ SKIPATTN_SIMD void load_int8(const void* from, float scale, int64_t count, float
   for (int64_t i = 0; i < count; ++i) numbers[i] = scale * static_cast<float>(bytes[i]);
 }
 
+SKIPATTN_SIMD void pairs_apart(const float* numbers, int64_t count, float* ordered) {
+  for (int64_t i = 0; i < count; i += kChunk) {
+    const Floats low = simd::load(numbers + i, simd::lanes_from(count - i));
+    const Floats high = count - i > simd::kLanes
+                            ? simd::load(numbers + i + simd::kLanes, simd::lanes_from(count - i - simd::kLanes))
+                            : Floats{};
+    simd::store(ordered + i,
+                __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30));
+    simd::store(ordered + i + simd::kLanes,
+                __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31));
+  }
+}
+
 }  // namespace
+
+void to_order(Dtype dtype, const float* numbers, int64_t count, float* ordered) {
+  if (dtype != Dtype::kFp32) return pairs_apart(numbers, count, ordered);
+  std::memcpy(ordered, numbers, count * sizeof(float));
+  std::memset(ordered + count, 0, (padded(count) - count) * sizeof(float));
+}
 
 float store_row(Dtype dtype, const float* numbers, int64_t count, void* to) {
   if (dtype == Dtype::kInt8) return store_int8(numbers, count, to);

@@ -64,38 +64,11 @@ inline int64_t ordered_place(Dtype dtype, int64_t i) {
 }
 
 /// ordered[padded(count)] = numbers[count] in order; zeros in the padding.
-inline void to_order(Dtype dtype, const float* numbers, int64_t count, float* ordered) {
-  if (dtype == Dtype::kFp32) {
-    std::memcpy(ordered, numbers, count * sizeof(float));
-    std::memset(ordered + count, 0, (padded(count) - count) * sizeof(float));
-    return;
-  }
-  const int64_t whole = count / kChunk * kChunk;
-  for (int64_t chunk = 0; chunk < whole; chunk += kChunk)
-    for (int64_t i = 0; i < kChunk / 2; ++i) {
-      ordered[chunk + i] = numbers[chunk + 2 * i];
-      ordered[chunk + kChunk / 2 + i] = numbers[chunk + 2 * i + 1];
-    }
-  std::memset(ordered + whole, 0, (padded(count) - whole) * sizeof(float));
-  for (int64_t i = whole; i < count; ++i) ordered[ordered_place(dtype, i)] = numbers[i];
-}
+void to_order(Dtype dtype, const float* numbers, int64_t count, float* ordered);
 
 /// The way back: numbers[count].
 inline void from_order(Dtype dtype, const float* ordered, int64_t count, float* numbers) {
   for (int64_t i = 0; i < count; ++i) numbers[i] = ordered[ordered_place(dtype, i)];
-}
-
-/// call(T{}) with the type that numbers of this dtype are stored as.
-template <typename Call>
-SKIPATTN_INLINE void with_type(Dtype dtype, const Call& call) {
-  switch (dtype) {
-    case Dtype::kFp32:
-      return call(float{});
-    case Dtype::kBf16:
-      return call(Bf16{});
-    case Dtype::kInt8:
-      return call(int8_t{});
-  }
 }
 
 /// Rounds a row to what is stored; int8 gives its scale (the largest magnitude is 127), the others 1.
