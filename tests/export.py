@@ -211,6 +211,21 @@ def test_far_positions_are_ours(folder):
     assert found <= LIMIT, found
 
 
+def test_longer_rotary_contexts_are_transformers(folder):
+    """What --context writes into config.json means the same to Transformers' own classes."""
+    from parity_llama import random_model
+    for name, how in (("llama", "base"), ("llama with biases", "linear"), ("qwen3", "linear"), ("mistral", "base")):
+        random_model(name, folder / name)
+        longer = folder / f"{name} {how}"
+        run("convert", "--from", folder / name, "--to", longer, "--context", 288, "--positions", how, "--format", "hf")
+        ids, expected = our_logits(longer, folder, 288, 2, 311)
+        with torch.no_grad():
+            found = difference(AutoModelForCausalLM.from_pretrained(longer).eval()(ids).logits, expected)
+        assert found <= LIMIT, (name, how, found)
+    harness.fails("convert", "--from", folder / "llama", "--to", folder / "x", "--context", 288, "--positions", "linear",
+                  says="Llama 3's rule already")
+
+
 def test_routed_exports_give_our_logits(folder):
     export_everything(folder)
     print(f"         Transformers {transformers.__version__}")
