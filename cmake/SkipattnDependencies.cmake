@@ -33,6 +33,7 @@ skipattn_find_library(deps_tomlplusplus toml++/toml.h "")
 skipattn_find_library(deps_xxhash xxhash.h "")
 skipattn_find_library(deps_pcre2 pcre2.h pcre2-8)
 skipattn_find_library(deps_boost_math boost/math/distributions/students_t.hpp "")
+skipattn_find_library(deps_boost_beast boost/beast/http.hpp "")
 
 if(SKIPATTN_TESTS)
   find_package(GTest REQUIRED)

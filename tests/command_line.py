@@ -33,7 +33,8 @@ def has_keys(result, *keys):
 
 def test_help_version_and_wrong_use(folder):
     assert "compare" in run("--help").stdout
-    for command in ("plan", "tokenize", "train", "eval", "compare", "sweep", "convert", "generate", "profile"):
+    for command in ("plan", "tokenize", "train", "eval", "compare", "sweep", "convert", "generate", "serve",
+                    "profile"):
         text = run(command, "--help").stdout
         assert "Examples:" in text and "--json" in text, command
     fails(code=2)

@@ -18,7 +18,6 @@
 #include "skipattn/inference/generation.h"
 #include "skipattn/inference/stop_strings.h"
 #include "skipattn/inference/utf8_stream.h"
-#include "skipattn/model/checkpoint.h"
 #include "skipattn/tokenizer/tokenizer.h"
 #include "skipattn/training/machine.h"
 
@@ -52,14 +51,6 @@ struct Prompt {
   int64_t end_of_text = -1;
 };
 
-std::optional<tokenizer::Tokenizer> find_tokenizer(const GenerateArguments& arguments) {
-  if (!arguments.tokenizer.empty()) return tokenizer::Tokenizer::load(arguments.tokenizer);
-  if (!is_model_folder(arguments.model)) return std::nullopt;
-  const fs::path folder = model::resolve_model_folder(arguments.model);
-  if (!fs::exists(folder / "tokenizer.json") && !fs::exists(folder / "vocab.json")) return std::nullopt;
-  return tokenizer::Tokenizer::load(folder);
-}
-
 TokenIds parse_ids(const std::string& text) {
   TokenIds ids;
   for (const std::string& item : split(text, ',')) {
@@ -82,7 +73,7 @@ std::string read_prompt_file(const std::string& file) {
 
 Prompt read_prompt(const GenerateArguments& arguments, const model::ModelConfig& config) {
   Prompt prompt;
-  prompt.tokenizer = find_tokenizer(arguments);
+  prompt.tokenizer = find_tokenizer(arguments.model, arguments.tokenizer);
   prompt.end_of_text = config.end_of_text;
   if (prompt.end_of_text < 0 && prompt.tokenizer) prompt.end_of_text = prompt.tokenizer->end_of_text().value_or(-1);
   if (!arguments.prompt_ids.empty()) {

@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
   skipattn::cli::add_sweep_command(app, chosen);
   skipattn::cli::add_convert_command(app, chosen);
   skipattn::cli::add_generate_command(app, chosen);
+  skipattn::cli::add_serve_command(app, chosen);
   skipattn::cli::add_profile_command(app, chosen);
 
   std::vector<std::string> names;

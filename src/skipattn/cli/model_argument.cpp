@@ -34,4 +34,12 @@ model::Decoder load_or_make_model(const std::string& name_or_folder, const std::
   return model::reroute(decoder, routing::read_routing_argument(routing)).decoder;
 }
 
+std::optional<tokenizer::Tokenizer> find_tokenizer(const std::string& name_or_folder, const std::string& folder) {
+  if (!folder.empty()) return tokenizer::Tokenizer::load(folder);
+  if (!is_model_folder(name_or_folder)) return std::nullopt;
+  const std::filesystem::path beside = model::resolve_model_folder(name_or_folder);
+  if (!exists(beside / "tokenizer.json") && !exists(beside / "vocab.json")) return std::nullopt;
+  return tokenizer::Tokenizer::load(beside);
+}
+
 }  // namespace skipattn::cli

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "skipattn/model/config.h"
 #include "skipattn/model/decoder.h"
+#include "skipattn/tokenizer/tokenizer.h"
 
 namespace skipattn::cli {
 
@@ -18,5 +20,8 @@ model::ModelConfig model_config(const std::string& name_or_folder, const std::st
 
 /// The model itself: a folder's weights, or a preset's drawn from `seed`.
 model::Decoder load_or_make_model(const std::string& name_or_folder, const std::string& routing, int64_t seed);
+
+/// The tokenizer in `folder`, or, when that is empty, the one beside the model, where there is one.
+std::optional<tokenizer::Tokenizer> find_tokenizer(const std::string& name_or_folder, const std::string& folder);
 
 }  // namespace skipattn::cli
