@@ -5,6 +5,7 @@ import functools
 import http.client
 import json
 import math
+import os
 import pathlib
 import random
 import signal
@@ -272,8 +273,26 @@ def test_three_hundred_requests_from_sixteen_clients(folder):
         assert status == 200 and math.isfinite(answer["usage"]["total_tokens"])
 
 
+def check_hang_up(server):
+    """A request for seconds of work ends with its client."""
+    def processor_seconds():
+        fields = pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    body = json.dumps({"prompt": "a", "max_tokens": 120, "n": 128, "temperature": 2}).encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall(b"POST /v1/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        time.sleep(0.3)
+    time.sleep(0.3)
+    before = processor_seconds()
+    time.sleep(0.5)
+    assert processor_seconds() - before < 0.1, "the server works on for a client that has gone"
+
+
 def test_limits_and_a_clean_end(folder):
     model, _ = make_model()
+    with serving(model, "--slots", 1) as server:
+        check_hang_up(server)
     with serving(model, "--slots", 1, "--waiting", 1, "--connections", 3, "--answer-seconds", 0.001) as server:
         status, answer = server.ask({"prompt": "a", "max_tokens": 100, "n": 8})
         assert status == 503 and "took longer" in answer["error"]["message"], answer
