@@ -26,20 +26,6 @@ double rate(int64_t tokens, double seconds) {
   return tokens > 0 && seconds > 0 ? static_cast<double>(tokens) / seconds : std::numeric_limits<double>::quiet_NaN();
 }
 
-void find_prompt_faults(const model::ModelConfig& config, const std::vector<TokenIds>& prompts, FaultList& faults) {
-  if (prompts.empty()) faults.add("no prompt: at least one is needed");
-  for (size_t row = 0; row < prompts.size(); ++row) {
-    const TokenIds& prompt = prompts[row];
-    if (prompt.empty()) faults.add("prompt {}: it has no tokens; at least one is needed to start from", row);
-    if (static_cast<int64_t>(prompt.size()) > config.positions)
-      faults.add("prompt {}: {} tokens, the model has positions for {}", row, prompt.size(), config.positions);
-    const auto outside =
-        std::find_if(prompt.begin(), prompt.end(), [&](uint32_t token) { return token >= config.vocabulary; });
-    if (outside != prompt.end())
-      faults.add("prompt {}: token {} is outside the model's vocabulary of {}", row, *outside, config.vocabulary);
-  }
-}
-
 void check(const model::ModelConfig& config, const GenerationOptions& options, const std::vector<TokenIds>& prompts) {
   FaultList faults;
   find_prompt_faults(config, prompts, faults);

@@ -14,6 +14,20 @@ at::Tensor to_tensor(const std::vector<int64_t>& numbers, at::IntArrayRef shape,
 
 }  // namespace
 
+void find_prompt_faults(const model::ModelConfig& config, const std::vector<TokenIds>& prompts, FaultList& faults) {
+  if (prompts.empty()) faults.add("no prompt: at least one is needed");
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    const TokenIds& prompt = prompts[row];
+    if (prompt.empty()) faults.add("prompt {}: it has no tokens; at least one is needed to start from", row);
+    if (static_cast<int64_t>(prompt.size()) > config.positions)
+      faults.add("prompt {}: {} tokens, the model has positions for {}", row, prompt.size(), config.positions);
+    const auto outside =
+        std::find_if(prompt.begin(), prompt.end(), [&](uint32_t token) { return token >= config.vocabulary; });
+    if (outside != prompt.end())
+      faults.add("prompt {}: token {} is outside the model's vocabulary of {}", row, *outside, config.vocabulary);
+  }
+}
+
 PaddedBatch::PaddedBatch(const std::vector<TokenIds>& prompts, at::Device device) : device_(device) {
   TORCH_INTERNAL_ASSERT(!prompts.empty(), "no prompts");
   for (const TokenIds& prompt : prompts) {

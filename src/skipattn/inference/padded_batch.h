@@ -12,11 +12,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "skipattn/core/errors.h"
 #include "skipattn/model/decoder.h"
 
 namespace skipattn::inference {
 
 using TokenIds = std::vector<uint32_t>;
+
+/// Adds what is wrong with prompts for a model: none given, one that is empty or longer than the model's positions, a token
+/// outside its vocabulary.
+void find_prompt_faults(const model::ModelConfig& config, const std::vector<TokenIds>& prompts, FaultList& faults);
 
 class PaddedBatch {
  public:

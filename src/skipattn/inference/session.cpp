@@ -15,17 +15,7 @@ const std::vector<TokenIds>& checked(const model::ModelConfig& config, const std
                                      const SessionOptions& options) {
   FaultList faults;
   if (options.prefill_chunk < 1) faults.add("prefill_chunk={}: must be 1 or more", options.prefill_chunk);
-  if (prompts.empty()) faults.add("no prompt: at least one is needed");
-  for (size_t row = 0; row < prompts.size(); ++row) {
-    const TokenIds& prompt = prompts[row];
-    if (prompt.empty()) faults.add("prompt {}: it has no tokens; at least one is needed to start from", row);
-    if (static_cast<int64_t>(prompt.size()) > config.positions)
-      faults.add("prompt {}: {} tokens, the model has positions for {}", row, prompt.size(), config.positions);
-    const auto outside =
-        std::find_if(prompt.begin(), prompt.end(), [&](uint32_t token) { return token >= config.vocabulary; });
-    if (outside != prompt.end())
-      faults.add("prompt {}: token {} is outside the model's vocabulary of {}", row, *outside, config.vocabulary);
-  }
+  find_prompt_faults(config, prompts, faults);
   faults.throw_if_any("");
   return prompts;
 }

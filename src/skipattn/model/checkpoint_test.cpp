@@ -12,6 +12,7 @@
 #include "skipattn/core/errors.h"
 #include "skipattn/io/json_file.h"
 #include "skipattn/io/safetensors.h"
+#include "skipattn/io/test_folder.h"
 #include "skipattn/model/hugging_face.h"
 #include "skipattn/model/reroute.h"
 #include "skipattn/model/tensor_file.h"
@@ -46,14 +47,6 @@ class Checkpoint : public ::testing::Test {
     fs::create_directories(path);
     save_model(path, decoder, decoder.parameters());
     return path;
-  }
-  static std::string error_of(const std::function<void()>& action) {
-    try {
-      action();
-    } catch (const InputError& error) {
-      return error.what();
-    }
-    return "no error";
   }
 
   fs::path folder_;
@@ -105,7 +98,7 @@ TEST_F(Checkpoint, WeightsBeyondTheShardSizeAreSplitAndReadBack) {
   for (size_t i = 0; i < decoder.parameters().size(); ++i)
     EXPECT_TRUE(at::equal(decoder.parameters()[i], loaded.parameters()[i])) << decoder.table().specs[i].name;
   fs::remove(path / *files.rbegin());
-  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr(*files.rbegin()));
+  EXPECT_THAT(io::error_of<InputError>([&] { load_model(path); }), HasSubstr(*files.rbegin()));
 }
 
 TEST_F(Checkpoint, ALlamaIsSavedInPartsAndLoadedBitForBit) {
@@ -168,38 +161,41 @@ TEST_F(Checkpoint, ReroutingKeepsWhatIsLiveAndListsTheRest) {
   ASSERT_EQ(result.dropped.size(), 4u);
   EXPECT_EQ(result.dropped[0], "transformer.h.2.attn.c_attn.weight: key heads 1-3, value heads 1-3");
   EXPECT_EQ(result.kept.size(), baseline.table().specs.size());
-  EXPECT_THAT(error_of([&] { reroute(result.decoder, "baseline"); }),
+  EXPECT_THAT(io::error_of<InputError>([&] { reroute(result.decoder, "baseline"); }),
               HasSubstr("reads keys of layer 2, heads 1-3, which the model has no weights for"));
 }
 
 TEST_F(Checkpoint, EveryFaultOfAFolderIsNamed) {
   const fs::path path = save(random_model("baseline"));
   auto config = io::read_json_file(path / "config.json");
-  EXPECT_THAT(error_of([&] { load_model(folder_ / "nowhere"); }), HasSubstr("no such folder"));
-  EXPECT_THAT(error_of([&] { load_model(folder_); }), HasSubstr("has no config.json"));
+  EXPECT_THAT(io::error_of<InputError>([&] { load_model(folder_ / "nowhere"); }), HasSubstr("no such folder"));
+  EXPECT_THAT(io::error_of<InputError>([&] { load_model(folder_); }), HasSubstr("has no config.json"));
 
   auto changed = config;
   changed["n_layer"] = 5;
   io::write_json_file(path / "config.json", changed);
-  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr("'transformer.h.4.attn.c_attn.weight' is missing"));
+  EXPECT_THAT(io::error_of<InputError>([&] { load_model(path); }),
+              HasSubstr("'transformer.h.4.attn.c_attn.weight' is missing"));
   changed["n_layer"] = 3;
   io::write_json_file(path / "config.json", changed);
-  EXPECT_THAT(error_of([&] { load_model(path); }),
+  EXPECT_THAT(io::error_of<InputError>([&] { load_model(path); }),
               HasSubstr("'transformer.h.3.attn.c_attn.weight' does not belong to this model"));
   changed = config;
   changed["vocab_size"] = 62;
   io::write_json_file(path / "config.json", changed);
-  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr("has shape [61, 32], the config says [62, 32]"));
+  EXPECT_THAT(io::error_of<InputError>([&] { load_model(path); }),
+              HasSubstr("has shape [61, 32], the config says [62, 32]"));
   changed = config;
   changed["model_type"] = "bert";
   io::write_json_file(path / "config.json", changed);
-  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr("model_type 'bert' is not supported; supported are gpt2"));
+  EXPECT_THAT(io::error_of<InputError>([&] { load_model(path); }),
+              HasSubstr("model_type 'bert' is not supported; supported are gpt2"));
 
   io::write_json_file(path / "config.json", config);
   fs::resize_file(path / "model.safetensors", fs::file_size(path / "model.safetensors") - 1);
-  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr("model.safetensors"));
+  EXPECT_THAT(io::error_of<InputError>([&] { load_model(path); }), HasSubstr("model.safetensors"));
   std::ofstream(path / "config.json") << "{\"n_layer\": ";
-  EXPECT_THAT(error_of([&] { load_model(path); }), HasSubstr("config.json"));
+  EXPECT_THAT(io::error_of<InputError>([&] { load_model(path); }), HasSubstr("config.json"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "skipattn/core/errors.h"
+#include "skipattn/io/test_folder.h"
 #include "skipattn/model/test_models.h"
 
 namespace skipattn::model {
@@ -13,15 +14,6 @@ namespace {
 using ::testing::HasSubstr;
 using testing::random_tokens;
 using testing::small_config;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 at::Tensor positions_of(const Decoder& decoder) {
   return decoder.parameters()[decoder.table().position_embedding];
@@ -36,7 +28,8 @@ TEST(ContextLength, CopiesBeginAgainAtTheFirstPosition) {
   const Input input{.tokens = random_tokens(2, 40, 61)};
   EXPECT_TRUE(at::equal(longer.hidden_states(input), source.hidden_states(input)));
   longer.hidden_states({.tokens = random_tokens(1, 100, 61)});
-  EXPECT_THAT(error_of([&] { longer.hidden_states({.tokens = random_tokens(1, 101, 61)}); }), HasSubstr("100 tokens"));
+  EXPECT_THAT(io::error_of<InputError>([&] { longer.hidden_states({.tokens = random_tokens(1, 101, 61)}); }),
+              HasSubstr("100 tokens"));
 }
 
 TEST(ContextLength, InterpolationDrawsTheTableOut) {
@@ -88,14 +81,18 @@ TEST(ContextLength, MethodsOfOtherPositionsAreRefused) {
   ModelConfig scaled = rotary_config();
   scaled.rotary.scaling = "llama3";
   scaled.rotary.factor = 8;
-  EXPECT_THAT(error_of([&] { with_context(testing::small_decoder(scaled), 80, Lengthening::kLinear); }),
+  EXPECT_THAT(io::error_of<InputError>([&] { with_context(testing::small_decoder(scaled), 80, Lengthening::kLinear); }),
               HasSubstr("Llama 3's rule already"));
-  EXPECT_THAT(error_of([&] { with_context(testing::small_decoder(rotary_config()), 80, Lengthening::kCopy); }),
-              HasSubstr("this llama has rotary ones: linear or base"));
+  EXPECT_THAT(
+      io::error_of<InputError>([&] { with_context(testing::small_decoder(rotary_config()), 80, Lengthening::kCopy); }),
+      HasSubstr("this llama has rotary ones: linear or base"));
   const Decoder source = testing::small_decoder(small_config("baseline"));
-  EXPECT_THAT(error_of([&] { with_context(source, 80, Lengthening::kLinear); }), HasSubstr("copy or interpolate"));
-  EXPECT_THAT(error_of([&] { with_context(source, 80, Lengthening::kBase); }), HasSubstr("copy or interpolate"));
-  EXPECT_THAT(error_of([&] { parse_lengthening("yarn"); }), HasSubstr("must be copy, interpolate, linear or base"));
+  EXPECT_THAT(io::error_of<InputError>([&] { with_context(source, 80, Lengthening::kLinear); }),
+              HasSubstr("copy or interpolate"));
+  EXPECT_THAT(io::error_of<InputError>([&] { with_context(source, 80, Lengthening::kBase); }),
+              HasSubstr("copy or interpolate"));
+  EXPECT_THAT(io::error_of<InputError>([&] { parse_lengthening("yarn"); }),
+              HasSubstr("must be copy, interpolate, linear or base"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "skipattn/core/errors.h"
+#include "skipattn/io/test_folder.h"
 #include "skipattn/model/test_models.h"
 
 namespace skipattn::model {
@@ -23,15 +24,6 @@ at::Tensor head_rows(const at::Tensor& fused, int64_t head, bool is_value) {
 
 at::Tensor fused(const Decoder& decoder, int64_t layer, int LayerIndex::*which = &LayerIndex::qkv_weight) {
   return decoder.parameters()[decoder.table().layers[layer].*which].to(at::kFloat);
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Reroute, AMeanIsTakenOverTheLenderAndAllThatLoseTheirs) {
@@ -68,7 +60,8 @@ TEST(Reroute, NothingToLendChangesNothing) {
   const Decoder same = reroute(source, "sla(distance=2, heads=3)", Lend::kMean).decoder;
   for (size_t i = 0; i < source.parameters().size(); ++i)
     EXPECT_TRUE(at::equal(source.parameters()[i], same.parameters()[i])) << source.table().specs[i].name;
-  EXPECT_THAT(error_of([&] { parse_lend("average"); }), HasSubstr("lend 'average': must be own or mean"));
+  EXPECT_THAT(io::error_of<InputError>([&] { parse_lend("average"); }),
+              HasSubstr("lend 'average': must be own or mean"));
 }
 
 TEST(Reroute, WhatIsKeptAndDroppedIsNamedAsInTheFiles) {
