@@ -49,6 +49,8 @@ RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {
   io::remove_stale_temporaries(path_);
   for (const fs::directory_entry& entry : fs::directory_iterator(path_))
     if (entry.path().filename().string().starts_with(kDoomed)) fs::remove_all(entry.path(), error);
+  // A kill may have come after the last checkpoint was there and before its links were.
+  if (const auto newest = latest()) link_newest(newest->filename());
 }
 
 std::optional<fs::path> RunFolder::latest() const {
@@ -61,8 +63,7 @@ void RunFolder::save(int64_t step, int64_t keep_last, const std::function<void(c
   io::AtomicDirectory folder(path_ / checkpoint_name(step));
   fill(folder.path());
   folder.commit();
-  link("latest", checkpoint_name(step));
-  link_files();
+  link_newest(checkpoint_name(step));
   remove_old(keep_last);
 }
 
@@ -76,7 +77,8 @@ void RunFolder::link(const fs::path& name, const fs::path& target) const {
   if (error) throw RunError("'{}': cannot be linked: {}", (path_ / name).string(), error.message());
 }
 
-void RunFolder::link_files() const {
+void RunFolder::link_newest(const fs::path& checkpoint) const {
+  link("latest", checkpoint);
   for (const fs::directory_entry& entry : fs::directory_iterator(path_ / "latest")) {
     const fs::path name = entry.path().filename();
     if (!name.string().starts_with("trainer.")) link(name, fs::path("latest") / name);

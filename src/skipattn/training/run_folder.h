@@ -24,7 +24,8 @@ struct TrainerState {
 
 class RunFolder {
  public:
-  /// Makes the folder where it is absent and removes what a killed process left. RunError when it cannot be written.
+  /// Makes the folder where it is absent, removes what a killed process left and finishes a save it had all but done.
+  /// RunError when it cannot be written.
   explicit RunFolder(std::filesystem::path path);
 
   const std::filesystem::path& path() const { return path_; }
@@ -35,7 +36,7 @@ class RunFolder {
 
  private:
   void link(const std::filesystem::path& name, const std::filesystem::path& target) const;
-  void link_files() const;
+  void link_newest(const std::filesystem::path& checkpoint) const;
   void remove_old(int64_t keep_last) const;
 
   std::filesystem::path path_;

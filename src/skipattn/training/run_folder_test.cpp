@@ -57,6 +57,19 @@ TEST(RunFolder, LeftoversOfAKillAreClearedAndOtherNamesLeftAlone) {
   EXPECT_TRUE(fs::exists(base / "run" / "checkpoint-best"));
 }
 
+TEST(RunFolder, ASaveKilledBeforeItsLinksIsFinishedByTheNextOpening) {
+  const io::TestFolder base;
+  save(RunFolder(base / "run"), 1);
+  save(RunFolder(base / "run"), 2);
+  fs::remove(base / "run" / "latest");
+  fs::create_symlink("checkpoint-1", base / "run" / "latest");
+  fs::remove(base / "run" / "config.json");
+  fs::create_symlink("checkpoint-1", base / "run" / ".latest.link");
+  const RunFolder folder(base / "run");
+  EXPECT_EQ(io::slurp(base / "run" / "config.json"), "2");
+  EXPECT_FALSE(fs::is_symlink(base / "run" / ".latest.link"));
+}
+
 TEST(RunFolder, AFolderThatCannotBeMadeIsNamed) {
   const io::TestFolder base;
   base.write("file", "");
