@@ -33,5 +33,7 @@ if(TorchWheel_FOUND AND NOT TARGET torch::cpu)
   # The bare libtorch.so carries no code of the CPU build but pulls in the CUDA part where there is one.
   target_link_libraries(torch::cpu INTERFACE
     ${TorchWheel_ROOT}/lib/libtorch_cpu.so ${TorchWheel_ROOT}/lib/libc10.so OpenMP::OpenMP_CXX Threads::Threads)
-  target_link_options(torch::cpu INTERFACE -Wl,-rpath,${TorchWheel_ROOT}/lib)
+  if(NOT SKIPATTN_WHEEL)
+    target_link_options(torch::cpu INTERFACE -Wl,-rpath,${TorchWheel_ROOT}/lib)
+  endif()
 endif()

@@ -5,12 +5,17 @@ endif()
 
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(TorchWheel REQUIRED)
+if(SKIPATTN_WHEEL)
+  set(SKIPATTN_TESTS OFF)
+  return()
+endif()
+
 find_package(ZLIB REQUIRED)
 find_package(LibLZMA REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)
-find_package(TorchWheel REQUIRED)
 
 # torch's wheel carries headers of another fmt; a link of our own puts ours before them in every search.
 find_path(fmt_INCLUDE fmt/core.h REQUIRED)
