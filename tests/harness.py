@@ -28,6 +28,15 @@ def require(*modules):
             skip(f"python package {module} is not installed")
 
 
+def shared_data(name):
+    """The path of a file of the real data, or skips the whole script."""
+    beside = pathlib.Path(os.environ.get("SKIPATTN_SOURCE_DIR", ".")).resolve().parent / "shared/data"
+    path = pathlib.Path(os.environ.get("SKIPATTN_SHARED_DATA", beside)) / name
+    if not path.exists():
+        skip(f"{path} is absent; SKIPATTN_SHARED_DATA names the folder of real data")
+    return path
+
+
 def run(*arguments, check=0, stdin=None, timeout=600, env=None):
     """Runs the binary; asserts its exit code; returns the finished process with text output."""
     done = subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
