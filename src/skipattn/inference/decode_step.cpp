@@ -21,39 +21,25 @@ int64_t task_rows(const cpu::MatrixView& matrix) {
 
 }  // namespace
 
-void DecodeStep::Numbers::reserve(int64_t count) {
-  const int64_t bytes = count * static_cast<int64_t>(sizeof(float)) + cpu::kSlack;
-  if (bytes > memory_.bytes()) memory_ = LargeMemory(bytes);
-}
-
 DecodeStep::DecodeStep(const EngineWeights& weights, const CacheLayout& layout, WorkerPool& pool)
     : weights_(weights),
       layout_(layout),
       pool_(pool),
       heads_(weights.config().heads),
-      kv_heads_(weights.config().kv_heads),
-      group_(heads_ / kv_heads_),
       d_(weights.config().head_width),
-      padded_d_(cpu::padded(d_)),
       width_(weights.config().width),
+      attention_(weights, layout, pool.size()),
       scratch_(static_cast<size_t>(pool.size())),
       counters_(static_cast<size_t>(kPhasesPerLayer * weights.config().layers + 1)) {}
 
 void DecodeStep::reserve() {
   const auto rows = static_cast<int64_t>(rows_.size());
   const model::ModelConfig& config = weights_.config();
-  most_parts_ = 1;
-  for (int64_t layer = 0; layer < config.layers; ++layer)
-    for (int64_t row = 0; row < rows; ++row) most_parts_ = std::max(most_parts_, visible(layer, row).parts);
-  const int64_t parts = rows * heads_ * most_parts_;
+  attention_.prepare(rows_);
   const int64_t widest = std::max({width_, heads_ * d_, config.mlp_width});
   residual_.reserve(rows * width_);
-  query_.reserve(rows * heads_ * padded_d_);
   hidden_.reserve(rows * config.mlp_width);
   logits_.reserve(rows * config.vocabulary);
-  part_largest_.reserve(parts);
-  part_sum_.reserve(parts);
-  part_weighted_.reserve(parts * padded_d_);
   int64_t most_task_rows = d_;
   for (const EngineLayer& layer : weights_.layers)
     for (const Linear* linear : {&layer.output, &layer.up, &layer.down, &weights_.head})
@@ -82,7 +68,8 @@ void DecodeStep::work(int worker, const StepStart& start) {
   for (int64_t l = start.layer; l < weights_.config().layers; ++l) {
     const EngineLayer& layer = weights_.layers[static_cast<size_t>(l)];
     project_qkv(l, worker);
-    wait(&layer.output.matrix, worker);
+    attention_.prefetch(l, worker);
+    pool_.barrier();
     attend(l, worker);
     wait(&layer.output.matrix, worker);
     project_output(l, worker);
@@ -179,74 +166,12 @@ void DecodeStep::finish_head(int64_t layer, int64_t head, int64_t row, float* nu
     cpu::rotate_row(numbers, weights_.rotary_angles.const_data_ptr<float>() + step.position * d_, d_ / 2);
   if (key >= 0) return step.sequence->store(layout_.key_slot(layer, key), step.position, numbers);
   cpu::scale_row(numbers, static_cast<float>(layout.softmax_scale), d_);
-  cpu::to_order(layout_.dtype(), numbers, d_, query_.data() + (row * heads_ + head) * padded_d_);
-}
-
-DecodeStep::Visible DecodeStep::visible(int64_t layer, int64_t row) const {
-  const int64_t window = weights_.layouts()[static_cast<size_t>(layer)].window;
-  const int64_t end = rows_[static_cast<size_t>(row)].position + 1;
-  // Parts begin at whole blocks.
-  const int64_t begin = window > 0 ? std::max<int64_t>(0, end - window) : 0;
-  const int64_t first_block = begin / kBlockRows * kBlockRows;
-  return {begin, (end - first_block + kPartLength - 1) / kPartLength};
+  cpu::to_order(layout_.dtype(), numbers, d_, attention_.query(row, head));
 }
 
 void DecodeStep::attend(int64_t layer, int worker) {
   const OperationTimer timer("attention");
-  const auto rows = static_cast<int64_t>(rows_.size());
-  int64_t count = 0;
-  for (int64_t row = 0; row < rows; ++row) count += visible(layer, row).parts * kv_heads_;
-  std::atomic<int64_t>& next = counters_[static_cast<size_t>(layer * kPhasesPerLayer + 1)].next;
-  Scratch& scratch = scratch_[static_cast<size_t>(worker)];
-  for (int64_t index = worker; index < count;) {
-    const int64_t following = next.fetch_add(1, std::memory_order_relaxed);
-    if (following < count) {
-      find_stretches(layer, part_at(layer, following), scratch);
-      if (!scratch.stretches.empty()) cpu::prefetch_rows(layout_.dtype(), d_, scratch.stretches.front());
-    }
-    attend_part(layer, part_at(layer, index), scratch);
-    index = following;
-  }
-}
-
-/// Tasks in order: for each row, for each of its parts, the KV heads.
-DecodeStep::Part DecodeStep::part_at(int64_t layer, int64_t index) const {
-  Part part;
-  for (; index >= visible(layer, part.row).parts * kv_heads_; ++part.row)
-    index -= visible(layer, part.row).parts * kv_heads_;
-  part.kv_head = index % kv_heads_;
-  part.number = index / kv_heads_;
-  return part;
-}
-
-void DecodeStep::find_stretches(int64_t layer, const Part& part, Scratch& scratch) const {
-  const StepRow& step = rows_[static_cast<size_t>(part.row)];
-  const Visible seen = visible(layer, part.row);
-  const int64_t first = seen.begin / kBlockRows * kBlockRows + part.number * kPartLength;
-  const int64_t begin = std::max(seen.begin, first), end = std::min(step.position + 1, first + kPartLength);
-  const routing::LayerPlan& plan = weights_.plan().layers[static_cast<size_t>(layer)];
-  scratch.stretches.clear();
-  for (const routing::SlotPair& pair : plan.heads[static_cast<size_t>(part.kv_head)]) {
-    const int64_t key_slot = layout_.key_slot(pair.key_layer, pair.key_slot);
-    const int64_t value_slot = layout_.value_slot(pair.value_layer, pair.value_slot);
-    for (int64_t at = begin; at < end; at = (at / kBlockRows + 1) * kBlockRows)
-      scratch.stretches.push_back(
-          step.sequence->rows(key_slot, value_slot, at, std::min(end, (at / kBlockRows + 1) * kBlockRows)));
-  }
-}
-
-void DecodeStep::attend_part(int64_t layer, const Part& part, Scratch& scratch) {
-  find_stretches(layer, part, scratch);
-  const int64_t place = part_place(part.row, part.kv_head, part.number);
-  cpu::AttendCall call;
-  call.dtype = layout_.dtype();
-  call.head_width = d_;
-  call.queries = group_;
-  call.query = query_.data() + (part.row * heads_ + part.kv_head * group_) * padded_d_;
-  call.rows = scratch.stretches.data();
-  call.count = static_cast<int64_t>(scratch.stretches.size());
-  call.result = {part_largest_.data() + place, part_sum_.data() + place, part_weighted_.data() + place * padded_d_};
-  cpu::attend_cached(call);
+  attention_.run(layer, worker, counters_[static_cast<size_t>(layer * kPhasesPerLayer + 1)].next);
 }
 
 cpu::Vectors DecodeStep::merged_heads(int64_t layer, int worker) {
@@ -254,19 +179,7 @@ cpu::Vectors DecodeStep::merged_heads(int64_t layer, int worker) {
   const int64_t inputs = heads_ * d_, stride = cpu::padded(inputs);
   const auto count = static_cast<int64_t>(rows_.size());
   for (int64_t row = 0; row < count; ++row) {
-    for (int64_t head = 0; head < heads_; ++head) {
-      const int64_t place = part_place(row, head / group_, 0) + head % group_;
-      cpu::MergeCall call;
-      call.dtype = layout_.dtype();
-      call.head_width = d_;
-      call.count = visible(layer, row).parts;
-      call.largest = part_largest_.data() + place;
-      call.sum = part_sum_.data() + place;
-      call.stride = group_;
-      call.weighted = part_weighted_.data() + place * padded_d_;
-      call.weighted_stride = group_ * padded_d_;
-      cpu::merge_parts(call, scratch.row.data() + head * d_);
-    }
+    attention_.merge(layer, row, scratch.row.data());
     cpu::to_order(weights_.dtype(), scratch.row.data(), inputs, scratch.ordered.data() + row * stride);
   }
   return {scratch.ordered.data(), stride, count};

@@ -9,18 +9,11 @@
 #include <atomic>
 #include <vector>
 
-#include "skipattn/inference/block_cache.h"
+#include "skipattn/inference/decode_attention.h"
 #include "skipattn/inference/engine_weights.h"
 #include "skipattn/inference/worker_pool.h"
 
 namespace skipattn::inference {
-
-/// One token to read.
-struct StepRow {
-  CachedSequence* sequence = nullptr;  ///< reserved beyond `position`
-  int64_t position = 0;                ///< earlier positions are in the cache, or in rows before this one
-  uint32_t token = 0;
-};
 
 /// Where a step begins; by default with the embeddings.
 struct StepStart {
@@ -30,9 +23,6 @@ struct StepStart {
 
 class DecodeStep {
  public:
-  /// Positions that one task of attention covers at most.
-  static constexpr int64_t kPartLength = 512;
-
   /// All three must outlive it.
   DecodeStep(const EngineWeights& weights, const CacheLayout& layout, WorkerPool& pool);
 
@@ -42,35 +32,14 @@ class DecodeStep {
   const float* logits() const { return logits_.data(); }
 
  private:
-  /// fp32 numbers, aligned, kept from step to step.
-  class Numbers {
-   public:
-    void reserve(int64_t count);
-    float* data() const { return reinterpret_cast<float*>(memory_.data()); }
-
-   private:
-    LargeMemory memory_;
-  };
   /// What a worker keeps to itself.
   struct Scratch {
-    Numbers row;                             // one row of some operation's input
-    Numbers ordered;                         // all rows of it, in the weights' order
-    Numbers out;                             // results of one task
-    std::vector<cpu::CachedRows> stretches;  // of one task of attention
+    Numbers row;      // one row of some operation's input
+    Numbers ordered;  // all rows of it, in the weights' order
+    Numbers out;      // results of one task
   };
   struct alignas(64) Counter {
     std::atomic<int64_t> next{0};
-  };
-  /// The parts that the keys a row sees are cut into, in one layer.
-  struct Visible {
-    int64_t begin = 0;  ///< first position
-    int64_t parts = 0;
-  };
-  /// One task of attention.
-  struct Part {
-    int64_t row = 0;
-    int64_t kv_head = 0;
-    int64_t number = 0;
   };
 
   void reserve();
@@ -79,9 +48,6 @@ class DecodeStep {
   void project_qkv(int64_t layer, int worker);
   void finish_head(int64_t layer, int64_t head, int64_t row, float* numbers, Scratch& scratch);
   void attend(int64_t layer, int worker);
-  Part part_at(int64_t layer, int64_t index) const;
-  void find_stretches(int64_t layer, const Part& part, Scratch& scratch) const;
-  void attend_part(int64_t layer, const Part& part, Scratch& scratch);
   void project_output(int64_t layer, int worker);
   void expand(int64_t layer, int worker);
   void contract(int64_t layer, int worker);
@@ -96,22 +62,16 @@ class DecodeStep {
   template <typename Task>
   void for_rows(const cpu::MatrixView& matrix, int64_t rows, int64_t phase, int worker, const Task& task);
   void wait(const cpu::MatrixView* next, int worker);
-  Visible visible(int64_t layer, int64_t row) const;
-  /// Place of a part's results for the first query head of a KV head; the others of the group follow.
-  int64_t part_place(int64_t row, int64_t kv_head, int64_t part) const {
-    return ((row * kv_heads_ + kv_head) * most_parts_ + part) * group_;
-  }
 
   const EngineWeights& weights_;
   const CacheLayout& layout_;
   WorkerPool& pool_;
-  const int64_t heads_, kv_heads_, group_, d_, padded_d_, width_;
+  const int64_t heads_, d_, width_;
   std::vector<StepRow> rows_;
-  int64_t most_parts_ = 0;
-  Numbers residual_, query_, hidden_, logits_;
-  Numbers part_largest_, part_sum_, part_weighted_;  // [rows][Hkv][most_parts][H / Hkv], weighted times padded(d)
-  std::vector<Scratch> scratch_;                     // [workers]
-  std::vector<Counter> counters_;                    // one an operation
+  DecodeAttention attention_;
+  Numbers residual_, hidden_, logits_;
+  std::vector<Scratch> scratch_;   // [workers]
+  std::vector<Counter> counters_;  // one an operation
 };
 
 }  // namespace skipattn::inference

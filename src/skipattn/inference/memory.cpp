@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "skipattn/core/errors.h"
+#include "skipattn/inference/cpu/elements.h"
 
 namespace skipattn::inference {
 
@@ -22,6 +23,11 @@ LargeMemory::LargeMemory(int64_t bytes) : bytes_(bytes) {
   if (data_ == nullptr) throw RunError("{} bytes of memory for weights or the KV cache cannot be had", bytes);
   if (alignment == kHugePage) madvise(data_.get(), rounded, MADV_HUGEPAGE);
   std::memset(data_.get(), 0, rounded);
+}
+
+void Numbers::reserve(int64_t count) {
+  const int64_t bytes = count * static_cast<int64_t>(sizeof(float)) + cpu::kSlack;
+  if (bytes > memory_.bytes()) memory_ = LargeMemory(bytes);
 }
 
 void LargeMemory::Free::operator()(char* memory) const {

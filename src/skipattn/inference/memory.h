@@ -1,4 +1,4 @@
-// Memory for what is read from end to end again and again: huge pages where it is large, zeros at first.
+// Memory for what is read from end to end again and again: huge pages where it is large, zeros at first. And working memory.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,17 @@ class LargeMemory {
   };
   std::unique_ptr<char, Free> data_;
   int64_t bytes_ = 0;
+};
+
+/// fp32 numbers that are kept from step to step.
+class Numbers {
+ public:
+  /// Room for `count` and cpu::kSlack bytes; what is there is lost when it grows.
+  void reserve(int64_t count);
+  float* data() const { return reinterpret_cast<float*>(memory_.data()); }
+
+ private:
+  LargeMemory memory_;
 };
 
 }  // namespace skipattn::inference

@@ -184,19 +184,11 @@ SKIPATTN_INLINE void attend_stretch(const AttendCall& call, const CachedRows& ro
 template <typename T>
 SKIPATTN_INLINE void attend_rows(const AttendCall& call) {
   constexpr int kTogether = 4;  // queries that share one look at keys and values
-  for (int64_t q = 0; q < call.queries; ++q) {
-    call.result.largest[q] = kNothing;
-    call.result.sum[q] = 0;
-  }
-  std::memset(call.result.weighted, 0, call.queries * padded(call.head_width) * sizeof(float));
-  for (int64_t i = 0; i < call.count; ++i) {
-    const CachedRows& rows = call.rows[i];
-    const CachedRows& following = i + 1 < call.count ? call.rows[i + 1] : rows;
-    const Next next = {static_cast<const char*>(following.keys), static_cast<const char*>(following.values)};
-    int64_t q = 0;
-    for (; q + kTogether <= call.queries; q += kTogether) attend_stretch<T, kTogether>(call, rows, next, q);
-    for (; q < call.queries; ++q) attend_stretch<T, 1>(call, rows, next, q);
-  }
+  const CachedRows& following = call.next.keys != nullptr ? call.next : call.rows;
+  const Next next = {static_cast<const char*>(following.keys), static_cast<const char*>(following.values)};
+  int64_t q = 0;
+  for (; q + kTogether <= call.queries; q += kTogether) attend_stretch<T, kTogether>(call, call.rows, next, q);
+  for (; q < call.queries; ++q) attend_stretch<T, 1>(call, call.rows, next, q);
 }
 
 SKIPATTN_SIMD void attend_fp32(const AttendCall& call) {
@@ -210,6 +202,12 @@ SKIPATTN_SIMD void attend_int8(const AttendCall& call) {
 }
 
 }  // namespace
+
+void begin_attended(const AttendCall& call) {
+  std::fill_n(call.result.largest, call.queries, kNothing);
+  std::fill_n(call.result.sum, call.queries, 0.0f);
+  std::fill_n(call.result.weighted, call.queries * padded(call.head_width), 0.0f);
+}
 
 void attend_cached(const AttendCall& call) {
   (call.dtype == Dtype::kFp32 ? attend_fp32 : call.dtype == Dtype::kBf16 ? attend_bf16 : attend_int8)(call);

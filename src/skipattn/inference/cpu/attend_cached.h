@@ -19,8 +19,8 @@ struct CachedRows {
   int end = 0;
 };
 
-/// What the queries of one KV head get from some keys: softmax's maximum and sum, and the values' weighted sum not yet
-/// divided by it.
+/// What the queries of one KV head have got from the keys so far: softmax's maximum and sum, and the values' weighted sum not
+/// yet divided by it.
 struct Attended {
   float* largest = nullptr;   ///< [queries]
   float* sum = nullptr;       ///< [queries]
@@ -28,15 +28,18 @@ struct Attended {
 };
 
 struct AttendCall {
-  Dtype dtype = Dtype::kFp32;        ///< of keys and values
-  int64_t head_width = 0;            ///< d
-  int64_t queries = 0;               ///< query heads that share the KV head
-  const float* query = nullptr;      ///< [queries][padded(d)], ordered, times the softmax scale
-  const CachedRows* rows = nullptr;  ///< [count]; one softmax over all
-  int64_t count = 0;
+  Dtype dtype = Dtype::kFp32;    ///< of keys and values
+  int64_t head_width = 0;        ///< d
+  int64_t queries = 0;           ///< query heads that share the KV head
+  const float* query = nullptr;  ///< [queries][padded(d)], ordered, times the softmax scale
+  CachedRows rows;               ///< of which softmax takes in the keys
+  CachedRows next;               ///< what comes after them, to be asked for meanwhile; or nothing
   Attended result;
 };
 
+/// Makes the result that of no keys.
+void begin_attended(const AttendCall& call);
+/// Adds the rows to the result.
 void attend_cached(const AttendCall& call);
 
 /// Asks for rows that will be attended over soon.

@@ -91,19 +91,20 @@ std::vector<std::vector<float>> attended(const TestBlocks& blocks, const std::ve
   for (int64_t q = 0; q < count; ++q)
     to_order(blocks.dtype, queries[static_cast<size_t>(q)].data(), blocks.d, query.data() + q * stride);
   for (size_t part = 0; part < parts; ++part) {
-    std::vector<CachedRows> rows;
-    for (size_t i = part; i < stretches.size(); i += parts)
-      rows.push_back(blocks.rows(stretches[i].block, stretches[i].begin, stretches[i].end));
     AttendCall call;
     call.dtype = blocks.dtype;
     call.head_width = blocks.d;
     call.queries = count;
     call.query = query.data();
-    call.rows = rows.data();
-    call.count = static_cast<int64_t>(rows.size());
     const size_t place = part * queries.size();
     call.result = {largest.data() + place, sum.data() + place, weighted.data() + static_cast<int64_t>(place) * stride};
-    attend_cached(call);
+    begin_attended(call);
+    for (size_t i = part; i < stretches.size(); i += parts) {
+      const auto rows = [&](size_t n) { return blocks.rows(stretches[n].block, stretches[n].begin, stretches[n].end); };
+      call.rows = rows(i);
+      call.next = i + parts < stretches.size() ? rows(i + parts) : CachedRows();
+      attend_cached(call);
+    }
   }
   std::vector<std::vector<float>> outputs;
   for (int64_t q = 0; q < count; ++q) {
