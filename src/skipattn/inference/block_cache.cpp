@@ -1,6 +1,7 @@
 #include "skipattn/inference/block_cache.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "skipattn/core/errors.h"
@@ -39,6 +40,12 @@ void BlockPool::add_slab() {
   total_ += blocks;
 }
 
+void BlockPool::give_back(char* block) {
+  const auto shared = more_owners_.find(block);
+  if (shared == more_owners_.end()) return free_.push_back(block);
+  if (--shared->second == 0) more_owners_.erase(shared);
+}
+
 CachedSequence::~CachedSequence() {
   release(0);
 }
@@ -67,7 +74,21 @@ void CachedSequence::release(size_t blocks_kept) {
 void CachedSequence::reserve(int64_t length) {
   if (length > positions_)
     throw InputError("KV cache of {} tokens: the model has positions for {}", length, positions_);
+  for (size_t i = static_cast<size_t>(length_ / kBlockRows); i < blocks_.size(); ++i) {
+    if (!pool_->is_shared(blocks_[i])) continue;
+    char* own = pool_->take();
+    std::memcpy(own, blocks_[i], static_cast<size_t>(pool_->layout().block_bytes()));
+    pool_->give_back(std::exchange(blocks_[i], own));
+  }
   while (static_cast<int64_t>(blocks_.size()) * kBlockRows < length) blocks_.push_back(pool_->take());
+}
+
+CachedSequence CachedSequence::fork() const {
+  CachedSequence other(*pool_, positions_);
+  other.blocks_.assign(blocks_.begin(), blocks_.begin() + (length_ + kBlockRows - 1) / kBlockRows);
+  for (char* block : other.blocks_) pool_->share(block);
+  other.length_ = length_;
+  return other;
 }
 
 void CachedSequence::set_length(int64_t length) {

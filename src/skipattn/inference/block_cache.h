@@ -1,6 +1,6 @@
 // The keys and values of the tokens so far, in blocks that never move: a block holds kBlockRows positions of one sequence
 // for all live K and V heads of all layers; what nobody reads has no place in it. Blocks of sequences that ended are used
-// again by others.
+// again by others; sequences that begin alike share theirs.
 //
 //   BlockPool pool(CacheLayout(plan, head_width, Dtype::kBf16));
 //   CachedSequence sequence(pool, 1024);           // up to 1024 positions
@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -59,7 +60,10 @@ class BlockPool {
   const CacheLayout& layout() const { return layout_; }
   /// A block whose numbers are finite. Throws RunError when there is no memory.
   char* take();
-  void give_back(char* block) { free_.push_back(block); }
+  /// One more owner, who gives it back too. Nobody may write to a shared block.
+  void share(char* block) { ++more_owners_[block]; }
+  bool is_shared(char* block) const { return more_owners_.contains(block); }
+  void give_back(char* block);
   int64_t blocks_in_use() const { return total_ - static_cast<int64_t>(free_.size()); }
 
  private:
@@ -68,6 +72,7 @@ class BlockPool {
   CacheLayout layout_;
   std::vector<LargeMemory> slabs_;
   std::vector<char*> free_;
+  std::unordered_map<char*, int> more_owners_;  // than one
   int64_t total_ = 0;
 };
 
@@ -79,9 +84,12 @@ class CachedSequence {
   CachedSequence(CachedSequence&& other) noexcept;
   CachedSequence& operator=(CachedSequence&& other) noexcept;
 
+  /// Another sequence that holds the same so far. They share blocks, but those that one of them goes on in.
+  CachedSequence fork() const;
+
   /// Positions that hold tokens.
   int64_t length() const { return length_; }
-  /// Takes the blocks for positions up to `length`, which become part of the sequence when stored and advanced to. Throws
+  /// Takes the blocks for positions up to `length`, for itself from length() on, which become part of the sequence when stored and advanced to. Throws
   /// InputError beyond the positions given to the constructor.
   void reserve(int64_t length);
   /// The sequence now is this long, at most what is reserved. Shorter: what is behind is forgotten, its blocks given back.

@@ -120,6 +120,43 @@ TEST(CachedSequence, ShorterIsForgottenAndGivenBack) {
   EXPECT_EQ(pool.blocks_in_use(), 0);
 }
 
+TEST(CachedSequence, ForksShareBlocksUntilOneGoesOn) {
+  BlockPool pool(CacheLayout(plan_of("baseline", 1, 1), 4, Dtype::kFp32));
+  CachedSequence one(pool, 300);
+  const auto put = [](CachedSequence& sequence, int64_t begin, int64_t end, float number) {
+    sequence.reserve(end);
+    for (int64_t position = begin; position < end; ++position)
+      for (const int64_t slot : {0, 1})
+        sequence.store(slot, position, std::vector<float>(4, number + static_cast<float>(position)).data());
+    sequence.set_length(end);
+  };
+  const auto at = [](const CachedSequence& sequence, int64_t position) {
+    return reinterpret_cast<const float*>(sequence.slot_rows(1, position / kBlockRows))[position % kBlockRows * 4 + 3];
+  };
+  put(one, 0, 150, 0);
+  {
+    CachedSequence two = one.fork(), three = two.fork();
+    EXPECT_EQ(pool.blocks_in_use(), 3);
+    EXPECT_EQ(two.length(), 150);
+    put(two, 150, 160, 1000);
+    put(one, 150, 155, 2000);
+    EXPECT_EQ(pool.blocks_in_use(), 5);  // the first two in common, and the third of each
+    three.set_length(100);
+    put(three, 100, 101, 3000);
+    EXPECT_EQ(two.slot_rows(0, 0), three.slot_rows(0, 0));
+    EXPECT_EQ(at(two, 100), 100);
+    EXPECT_EQ(at(two, 149), 149);
+    EXPECT_EQ(at(two, 150), 1150);
+    EXPECT_EQ(at(one, 150), 2150);
+    EXPECT_EQ(at(three, 99), 99);
+    EXPECT_EQ(at(three, 100), 3100);
+  }
+  EXPECT_EQ(at(one, 149), 149);
+  EXPECT_EQ(pool.blocks_in_use(), 3);
+  one.set_length(0);
+  EXPECT_EQ(pool.blocks_in_use(), 0);
+}
+
 TEST(CachedSequence, SlidingOffTheEndIsAnError) {
   BlockPool pool(CacheLayout(plan_of("baseline", 1, 1), 4, Dtype::kFp32));
   CachedSequence sequence(pool, 10);

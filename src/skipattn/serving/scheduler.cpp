@@ -83,6 +83,7 @@ bool Scheduler::step() {
   drop_unwanted();
   admit();
   if (running_.empty()) return false;
+  take_read_prompts();
   read_prompt_piece();
   decode();
   running_.remove_if([](const Running& sequence) { return sequence.ended; });
@@ -106,6 +107,7 @@ void Scheduler::drop_unwanted() {
   for (const std::shared_ptr<Job>& job : all_jobs())
     if (now >= job->deadline()) fail(job, too_slow());
   running_.remove_if([](const Running& sequence) { return sequence.job->cancelled(); });
+  shared_.forget_cancelled();
   const std::lock_guard lock(mutex_);
   std::erase_if(waiting_, [](const Waiting& waiting) { return waiting.job->cancelled(); });
 }
@@ -150,6 +152,20 @@ void Scheduler::guard(Running& sequence, const std::function<void()>& work) {
   sequence.ended = true;
 }
 
+/// Prompts that another sequence of the job has read.
+void Scheduler::take_read_prompts() {
+  for (Running& sequence : running_) {
+    if (sequence.read > 0) continue;
+    guard(sequence, [&] {
+      std::optional<ReadPrompt> prompt = shared_.take(sequence.job, sequence.index);
+      if (!prompt) return;
+      sequence.sequence = std::move(prompt->sequence);
+      sequence.read = sequence.task->prompt.size();
+      draw(sequence, prompt->logits);
+    });
+  }
+}
+
 /// Reads a piece of the first prompt that has not been read yet.
 void Scheduler::read_prompt_piece() {
   const auto next = std::find_if(running_.begin(), running_.end(), [](const Running& r) { return !r.prompt_read(); });
@@ -165,6 +181,7 @@ void Scheduler::read_prompt_piece() {
     sequence.read += piece.size();
     if (!sequence.prompt_read()) return;
     if (sequence.task->max_new_tokens == 0) return sequence.end(Ending::kLength);
+    shared_.offer(sequence.job, sequence.index, sequence.sequence, logits);
     draw(sequence, logits);
   });
 }

@@ -6,7 +6,8 @@
 //   scheduler.run(stop_requested, std::chrono::seconds(5));  // on the engine's thread
 //
 // A step reads one piece of one prompt, so that a long prompt does not hold up the others, then decodes one token of every
-// sequence whose prompt has been read. Free slots go to the waiting jobs in turn, one sequence each.
+// sequence whose prompt has been read. Free slots go to the waiting jobs in turn, one sequence each. A prompt that several
+// sequences of a job have in common is read once (shared_prompts.h).
 #pragma once
 
 #include <chrono>
@@ -20,6 +21,7 @@
 
 #include "skipattn/inference/engine.h"
 #include "skipattn/serving/job.h"
+#include "skipattn/serving/shared_prompts.h"
 
 namespace skipattn::serving {
 
@@ -60,6 +62,7 @@ class Scheduler {
   void admit();
   void drop_unwanted();
   void fail(const std::shared_ptr<Job>& job, const ApiError& error);
+  void take_read_prompts();
   void read_prompt_piece();
   void read_rated(Running& sequence, std::span<const uint32_t> piece);
   void decode();
@@ -72,6 +75,7 @@ class Scheduler {
   inference::Engine& engine_;
   SchedulerOptions options_;
   std::list<Running> running_;
+  SharedPrompts shared_;
 
   std::mutex mutex_;  // for what is below
   std::condition_variable arrived_;

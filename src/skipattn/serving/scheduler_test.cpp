@@ -102,6 +102,27 @@ TEST_F(SchedulerTest, SequencesThatJoinAndLeaveGiveWhatTheyGiveAlone) {
     }
 }
 
+TEST_F(SchedulerTest, SequencesOfOnePromptReadItOnce) {
+  std::vector<SequenceTask> tasks;
+  for (uint64_t i = 0; i < 5; ++i) {  // two prompts, one of them wanted four times
+    tasks.push_back(task(70, 20, 1));
+    tasks.back().seed = i;
+    if (i == 2) tasks.back().prompt = inference::test_tokens(9, 5);
+  }
+  for (const int64_t slots : {2, 5}) {
+    const auto job = std::make_shared<RecordingJob>(tasks);
+    Scheduler scheduler(engine, {.slots = slots, .waiting = 64, .prompt_piece = 10});
+    scheduler.submit(job);
+    int64_t steps_until_all_drew = 1;
+    while (scheduler.step())
+      if (job->drawn[4].empty()) ++steps_until_all_drew;
+    EXPECT_LE(steps_until_all_drew, slots == 5 ? 9 : 80);  // 7 pieces of the one, 1 of the other
+    for (size_t t = 0; t < tasks.size(); ++t) EXPECT_EQ(job->tokens(t), alone(tasks[t]));
+    EXPECT_NE(job->tokens(0), job->tokens(1));
+    EXPECT_EQ(job.use_count(), 1);  // nothing is kept
+  }
+}
+
 TEST_F(SchedulerTest, ReportsPromptsWithTheFullForwardsLogProbabilities) {
   SequenceTask rated = task(90, 0, 2);
   rated.top = 1;
