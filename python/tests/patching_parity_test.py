@@ -1,0 +1,153 @@
+"""Patched models of Transformers beside the program: logits, gradients, training, checkpoints both ways, lending."""
+import json
+import re
+
+import harness
+from harness import run, run_json
+
+harness.require("torch", "transformers", "safetensors", "numpy")
+import numpy
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+import patching_models as models
+import skipattn
+
+LIMIT = 1e-5
+CONTEXT = 24
+FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "qwen3")  # that the program reads
+
+
+def token_file(folder, count):
+    return torch.from_numpy(harness.write_tokens(folder / "tokens.bin", count, models.VOCABULARY).astype(numpy.int64))
+
+
+def program_logits(model, folder, *options):
+    ids = token_file(folder, 2 * CONTEXT + 1)[:2 * CONTEXT].view(2, CONTEXT)
+    run("eval", "--model", model, "--data", folder / "tokens.bin", "--context", CONTEXT, "--dtype", "fp32", "--dump-logits",
+        folder / "logits.safetensors", "--quiet", *options)
+    return ids, load_file(folder / "logits.safetensors")["logits"]
+
+
+def logits_of(model, ids):
+    with torch.no_grad():
+        return model(ids).logits
+
+
+def close(found, expected, what, limit=LIMIT):
+    difference = (found - expected).abs().max().item()
+    assert difference <= limit * max(1.0, expected.abs().max().item()), (what, difference)
+
+
+def test_logits_of_what_was_saved_are_the_programs(folder):
+    for name in FAMILIES:
+        model = models.model_of(name)
+        for number, routing in enumerate(models.ROUTINGS if name in ("gpt2", "mistral") else models.ROUTINGS[:1]):
+            patched = models.patched(model, routing)
+            path = folder / f"{name}{number}"
+            patched.save_pretrained(path)
+            ids, expected = program_logits(path, folder)
+            close(logits_of(patched, ids), expected, (name, routing))
+            close(logits_of(skipattn.from_pretrained(path), ids), expected, (name, routing, "opened again"))
+
+
+def test_what_the_program_converted_opens_with_the_same_logits(folder):
+    for name in ("gpt2", "qwen3"):
+        models.model_of(name).save_pretrained(folder / name)
+        for lend, ours in (("own", "keep"), ("mean", "average")):
+            for number, routing in enumerate(models.ROUTINGS):
+                path = folder / f"{name}-{lend}{number}"
+                run_json("convert", "--from", folder / name, "--to", path, "--routing", routing, "--lend", lend)
+                ids, expected = program_logits(path, folder)
+                opened = skipattn.from_pretrained(path)
+                patched = skipattn.patch(AutoModelForCausalLM.from_pretrained(folder / name), routing, lend=ours)
+                close(logits_of(opened, ids), expected, (name, routing, lend))
+                close(logits_of(patched, ids), expected, (name, routing, lend, "patched here"))
+                assert opened.config.kv_routing == patched.config.kv_routing
+                for (one, first), (other, second) in zip(opened.named_parameters(), patched.named_parameters(), strict=True):
+                    assert one == other and torch.allclose(first, second, rtol=0, atol=1e-7), one
+
+
+def losses_of(model, ids, steps):
+    """AdamW as the program has it, on the same two sequences at every step."""
+    decayed = [p for p in model.parameters() if p.dim() >= 2]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1},
+                                   {"params": [p for p in model.parameters() if p.dim() < 2], "weight_decay": 0.0}],
+                                  lr=1e-3, betas=(0.9, 0.95), eps=1e-8)
+    losses, norms = [], []
+    model.train()
+    for _ in range(steps):
+        logits = model(ids[:-1].view(2, CONTEXT)).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[1:])
+        optimizer.zero_grad()
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item())
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, norms
+
+
+def test_training_steps_are_the_programs(folder):
+    """Losses and gradient norms of five steps: each loss after the first is one of weights that gradients made."""
+    for name in ("gpt2", "llama"):
+        # torch gives the row of a padding token no gradient
+        model = models.model_of(name, attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0, pad_token_id=None)
+        for number, routing in enumerate(models.ROUTINGS):
+            path = folder / f"{name}{number}"
+            patched = models.patched(model, routing)
+            patched.save_pretrained(path)
+            ids = token_file(folder, 2 * CONTEXT + 1)
+            config = folder / "run.toml"
+            config.write_text(harness.toml(
+                model={"routing": patched.config.kv_routing},
+                data={"train": str(folder / "tokens.bin"), "context": CONTEXT, "order": "sequential"},
+                training={"steps": 5, "batch_size": 2, "learning_rate": 1e-3, "schedule": "constant", "warmup_steps": 0,
+                          "weight_decay": 0.1, "grad_clip": 1.0, "dropout": 0.0}))
+            run_json("train", "--config", config, "--init", path, "--out", folder / f"run{name}{number}", "--dtype", "fp32")
+            rows = [json.loads(line) for line in (folder / f"run{name}{number}" / "metrics.jsonl").read_text().splitlines()]
+            losses, norms = losses_of(patched, ids, 5)
+            assert losses[-1] < losses[0] - 0.01, losses
+            for row, loss, norm in zip(rows, losses, norms, strict=True):
+                assert abs(row["loss"] - loss) <= 1e-4 and abs(row["grad_norm"] - norm) <= 1e-4 * norm, (name, routing, rows)
+
+
+def test_gradients_are_those_of_the_plain_table(folder):
+    """Every parameter's gradient, in float64; dead rows have none in the plain model."""
+    ids, mask = models.left_padded()
+    labels = ids.masked_fill(mask == 0, -100)
+    labels[1, 4] = -100  # what padding predicts is anybody's guess
+    for name in models.CONFIGS:
+        model = models.model_of(name).double()
+        for routing in models.ROUTINGS[:1] + models.ROUTINGS[3:]:
+            patched, plain = models.patched(model, routing), models.plain(model, routing)
+            losses = []
+            for one in (patched, plain):
+                one.zero_grad()
+                logits = one(ids, attention_mask=mask, use_cache=False).logits
+                loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+                loss.backward()
+                losses.append(loss.item())
+            assert abs(losses[0] - losses[1]) < 1e-10, (name, losses)
+            expected = dict(plain.named_parameters())
+            for key, parameter in patched.named_parameters():
+                wanted = live_part(key, expected[key].grad, patched.base_model.plan)
+                close(parameter.grad, wanted, (name, routing, key), 1e-9)
+
+
+def live_part(key, gradient, plan):
+    """The rows (columns in GPT-2's files) of a full gradient that belong to live heads; the others must be zero."""
+    found = re.search(r"\.(\d+)\.\w+\.(c_attn|k_proj|v_proj)\.", key)
+    if found is None:
+        return gradient
+    live, kv_heads = plan.layers[int(found[1])], models.KV_HEADS
+    heads = {"k_proj": live.live_keys, "v_proj": live.live_values,
+             "c_attn": [*range(kv_heads), *(kv_heads + h for h in live.live_keys), *(2 * kv_heads + h for h in live.live_values)]}
+    columns = torch.tensor([head * 16 + i for head in heads[found[2]] for i in range(16)])
+    dimension = gradient.dim() - 1 if found[2] == "c_attn" else 0
+    assert gradient.index_fill(dimension, columns, 0.0).abs().max() == 0, f"a dead head of {key} has a gradient"
+    return gradient.index_select(dimension, columns)
+
+
+if __name__ == "__main__":
+    harness.main(globals())
