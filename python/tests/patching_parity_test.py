@@ -128,11 +128,12 @@ def test_gradients_are_those_of_the_plain_table(folder):
                 loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
                 loss.backward()
                 losses.append(loss.item())
-            assert abs(losses[0] - losses[1]) < 1e-10, (name, losses)
+            assert abs(losses[0] - losses[1]) < 1e-7, (name, losses)
             expected = dict(plain.named_parameters())
             for key, parameter in patched.named_parameters():
                 wanted = live_part(key, expected[key].grad, patched.base_model.plan)
-                close(parameter.grad, wanted, (name, routing, key), 1e-9)
+                # The norms of all but GPT-2 are float32 whatever the model is.
+                close(parameter.grad, wanted, (name, routing, key), 1e-9 if name.startswith("gpt2") else 1e-6)
 
 
 def live_part(key, gradient, plan):
