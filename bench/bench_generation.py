@@ -2,7 +2,7 @@
 """Reading prompts and decoding: skipattn beside llama.cpp and Transformers, in one run, all in turn.
 
     python bench/bench_generation.py --llama-bench llama.cpp/build/bin/llama-bench
-    python bench/bench_generation.py --shape llama-1.1b --contexts 512 --rounds 1 --peers llama.cpp-bf16
+    python bench/bench_generation.py --shape llama-1.1b --contexts 512 --rounds 1 --programs skipattn-bf16,transformers
 
 GPT-2 124M or a 1.1B Llama with random weights, one sequence, 2 threads. skipattn's figures are those of `skipattn profile`
 (decoding without the drawing of tokens, which llama-bench leaves out too); llama.cpp's those of llama-bench, built with
@@ -21,8 +21,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path.home() / ".cache/skipattn/gguf"
-OURS = {"skipattn bf16": ("baseline", "bf16"), "skipattn int8": ("baseline", "int8"),
-        "skipattn bf16, sla": ("sla(distance={},heads={})", "bf16")}
+OURS = {"skipattn-bf16": ("baseline", "bf16"), "skipattn-int8": ("baseline", "int8"),
+        "skipattn-sla": ("sla(distance={},heads={})", "bf16")}
 PEERS = ("llama.cpp-f16", "llama.cpp-bf16", "llama.cpp-q8_0", "transformers")
 SLA = {"gpt2": (9, 9), "llama-1.1b": (16, 3)}
 
@@ -34,23 +34,24 @@ def parse_arguments():
     parser.add_argument("--program", default=ROOT / "build/skipattn", type=pathlib.Path)
     parser.add_argument("--shape", choices=SLA, default="gpt2")
     parser.add_argument("--contexts", default="512,4096")
-    parser.add_argument("--peers", default=",".join(PEERS), help="which, of " + ", ".join(PEERS))
+    parser.add_argument("--programs", default=",".join([*OURS, *PEERS]), help="which, of " + ", ".join([*OURS, *PEERS]))
     parser.add_argument("--llama-bench", type=pathlib.Path, help="llama.cpp's program")
     parser.add_argument("--rounds", default=3, type=int)
     parser.add_argument("--tokens", default=32, type=int, help="decoded by each process")
     parser.add_argument("--threads", default=2, type=int)
     parser.add_argument("--skip-prefill", action="store_true", help="decoding alone")
+    parser.add_argument("--skip-decode", action="store_true", help="prompts alone")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     arguments.contexts = [int(context) for context in arguments.contexts.split(",")]
-    arguments.peers = [peer for peer in arguments.peers.split(",") if peer]
-    unknown = sorted(set(arguments.peers) - set(PEERS))
-    if unknown:
-        parser.error(f"--peers {','.join(unknown)}: known are {', '.join(PEERS)}")
+    arguments.programs = [name for name in arguments.programs.split(",") if name]
+    unknown = sorted(set(arguments.programs) - {*OURS, *PEERS})
+    if unknown or not arguments.programs:
+        parser.error(f"--programs {','.join(unknown)}: known are {', '.join([*OURS, *PEERS])}")
     if not arguments.program.exists():
         parser.error(f"--program {arguments.program}: no such file; build it first")
-    if any(peer.startswith("llama.cpp") for peer in arguments.peers) and not arguments.llama_bench:
-        parser.error("--llama-bench: not given; name llama.cpp's program, or leave its peers out with --peers")
+    if any(name.startswith("llama.cpp") for name in arguments.programs) and not arguments.llama_bench:
+        parser.error("--llama-bench: not given; name llama.cpp's program, or leave it out with --programs")
     return arguments
 
 
@@ -70,6 +71,8 @@ def run_ours(arguments, name, context):
     result = {}
     if not arguments.skip_prefill:
         result["prefill"] = output_of([*common, "--mode", "prefill", "--steps", 3], arguments)["tokens_per_second"]
+    if arguments.skip_decode:
+        return result
     decode = output_of([*common, "--mode", "decode", "--steps", arguments.tokens], arguments)
     drawing = sum(item["ms"] for item in decode["operations"] if item["name"] == "sampling")
     milliseconds = decode["step_ms"]["median"] - drawing
@@ -98,6 +101,8 @@ def run_llama_cpp(arguments, kind, context):
     if not arguments.skip_prefill:
         rows = output_of([*command, "-p", context, "-n", 0, "-b", 2048, "-ub", 512], arguments)
         result["prefill"] = statistics.median(rows[0]["samples_ts"])
+    if arguments.skip_decode:
+        return result
     rows = output_of([*command, "-p", 0, "-n", arguments.tokens, "-d", context], arguments)
     result["decode"] = statistics.median(rows[0]["samples_ts"])
     return result
@@ -114,7 +119,7 @@ def measure(arguments, context):
     """{program: {figure: median over the rounds}}"""
     runs = {}
     for turn in range(arguments.rounds):
-        for name in [*OURS, *arguments.peers]:
+        for name in arguments.programs:
             run = run_ours if name in OURS else run_peer
             runs.setdefault(name, []).append(run(arguments, name, context))
             print(f"context {context}, round {turn + 1}: {name} {runs[name][-1]}", file=sys.stderr)
@@ -128,8 +133,10 @@ def table(results):
     for name in next(iter(results.values())):
         cells = [results[context][name].get(figure) for context in results for figure in ("prefill", "decode")]
         lines.append(f"| {name} | " + " | ".join("–" if cell is None else f"{cell:.0f}" for cell in cells) + " |")
-    share = [row["skipattn bf16"]["bandwidth"] / row["skipattn bf16"]["triad"] for row in results.values()]
-    lines.append("| share of the triad, skipattn bf16 | " + " | ".join(f" | {value:.2f}" for value in share) + " |")
+    shares = [row["skipattn-bf16"]["bandwidth"] / row["skipattn-bf16"]["triad"] for row in results.values()
+              if "bandwidth" in row.get("skipattn-bf16", {})]
+    if shares:
+        lines.append("| share of the triad, skipattn-bf16 | " + " | ".join(f" | {share:.2f}" for share in shares) + " |")
     return "\n".join(lines)
 
 

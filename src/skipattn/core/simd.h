@@ -15,9 +15,10 @@
 #include <cstring>
 
 // A function that begins with this is compiled for each instruction set; the processor's best is taken at run time.
-// Not under sanitizers, whose start-up comes after the choice.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
+// Not under sanitizers, whose start-up comes after the choice, nor where a test wants the level of the compiler's options
+// alone (SKIPATTN_SIMD_ONE_LEVEL).
+#if !defined(SKIPATTN_SIMD_ONE_LEVEL) && defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define SKIPATTN_SIMD __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define SKIPATTN_SIMD

@@ -8,7 +8,8 @@ namespace {
 
 constexpr int64_t kAhead = 1024;        // bytes that are asked for ahead of what is read
 constexpr int64_t kInCache = 64 << 10;  // bytes of the matrix that stay in the cache for the next vectors
-constexpr int kVectors = 8;             // vectors that one pass over a row serves: 16 registers of sums
+constexpr int kVectors = 4;             // vectors that one pass over the rows serves
+constexpr int kRows = 3;                // rows that share what is loaded of several vectors: 24 registers of sums
 
 /// Where rows and results of one call lie.
 struct Call {
@@ -23,26 +24,47 @@ struct Call {
   int64_t out_stride;
 };
 
-template <typename T, int kCount>
-SKIPATTN_INLINE void rows_of(const Call& call) {
+/// kTall rows from row r on times kCount vectors.
+template <typename T, int kTall, int kCount>
+SKIPATTN_INLINE void tile(const Call& call, int64_t r) {
   constexpr int64_t kBytes = kChunk * sizeof(T);
-  for (int64_t r = 0; r < call.count; ++r) {
-    const char* row = call.rows + r * call.row_bytes;
-    Floats first[kCount] = {}, second[kCount] = {};
-    for (int64_t c = 0; c < call.chunks; ++c) {
-      for (int64_t line = 0; line < kBytes; line += 64) __builtin_prefetch(row + c * kBytes + line + kAhead);
-      const Chunk weights = load_chunk(reinterpret_cast<const T*>(row) + c * kChunk);
-      const float* x = call.vectors + c * kChunk;
-#pragma GCC unroll 8
-      for (int v = 0; v < kCount; ++v) {
-        first[v] += weights.first * simd::load(x + v * call.stride);
-        second[v] += weights.second * simd::load(x + v * call.stride + simd::kLanes);
+  const char* row = call.rows + r * call.row_bytes;
+  const int64_t ahead = kTall == 1 ? kAhead : kTall * call.row_bytes;
+  Floats first[kTall][kCount] = {}, second[kTall][kCount] = {};
+  for (int64_t c = 0; c < call.chunks; ++c) {
+    Chunk weights[kTall];
+#pragma GCC unroll 4
+    for (int i = 0; i < kTall; ++i) {
+      const char* at = row + i * call.row_bytes + c * kBytes;
+      for (int64_t line = 0; line < kBytes; line += 64) __builtin_prefetch(at + line + ahead);
+      weights[i] = load_chunk(reinterpret_cast<const T*>(at));
+    }
+    const float* x = call.vectors + c * kChunk;
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v) {
+      const Chunk numbers = {simd::load(x + v * call.stride), simd::load(x + v * call.stride + simd::kLanes)};
+#pragma GCC unroll 4
+      for (int i = 0; i < kTall; ++i) {
+        first[i][v] += weights[i].first * numbers.first;
+        second[i][v] += weights[i].second * numbers.second;
       }
     }
-    const float scale = call.scales != nullptr ? call.scales[r] : 1.0f;
-#pragma GCC unroll 8
-    for (int v = 0; v < kCount; ++v) call.out[v * call.out_stride + r] = scale * sum_lanes(first[v] + second[v]);
   }
+#pragma GCC unroll 4
+  for (int i = 0; i < kTall; ++i) {
+    const float scale = call.scales != nullptr ? call.scales[r + i] : 1.0f;
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v)
+      call.out[v * call.out_stride + r + i] = scale * sum_lanes(first[i][v] + second[i][v]);
+  }
+}
+
+template <typename T, int kCount>
+SKIPATTN_INLINE void rows_of(const Call& call) {
+  int64_t r = 0;
+  if constexpr (kCount > 2)
+    for (; r + kRows <= call.count; r += kRows) tile<T, kRows, kCount>(call, r);
+  for (; r < call.count; ++r) tile<T, 1, kCount>(call, r);
 }
 
 template <typename T>
@@ -54,14 +76,6 @@ SKIPATTN_INLINE void rows_for(int vectors, const Call& call) {
       return rows_of<T, 2>(call);
     case 3:
       return rows_of<T, 3>(call);
-    case 4:
-      return rows_of<T, 4>(call);
-    case 5:
-      return rows_of<T, 5>(call);
-    case 6:
-      return rows_of<T, 6>(call);
-    case 7:
-      return rows_of<T, 7>(call);
     default:
       return rows_of<T, kVectors>(call);
   }
