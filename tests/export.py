@@ -4,6 +4,7 @@ Run with the Transformers of this Python, and with an older one when SKIPATTN_OL
 """
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -151,6 +152,7 @@ def check_folder(path, folder, routing, vocabulary):
     assert torch.equal(our_logits(folder / "again", folder, 40, 2, vocabulary)[1], expected)
     assert not hasattr(model.config, "sliding_window"), "Transformers would cut the cache to it"
     before, after = (json.loads((place / "config.json").read_text()) for place in (path, folder / "again"))
+    assert type(model.config).model_type == before["model_type"], "Transformers would warn of another kind of model"
     changed = [key for key in before if key not in ("torch_dtype", "use_cache", "bos_token_id", "eos_token_id")
                and after.get(key) != before[key]]
     assert not changed, [(key, before[key], after.get(key)) for key in changed]
@@ -241,9 +243,15 @@ def test_routed_exports_in_an_older_transformers(folder):
     subprocess.run([python, __file__, "--check", folder], check=True, timeout=900)
 
 
+def test_plain_folders_in_an_older_transformers(folder):
+    """Checkpoints that it saved, and what we export of them."""
+    python = os.environ.get("SKIPATTN_OLD_TRANSFORMERS")
+    for script in ("parity_transformers.py", "parity_llama.py") if python else ():
+        subprocess.run([python, pathlib.Path(__file__).with_name(script)], check=True, timeout=900)
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--check"]:
-        import pathlib
         print(f"         Transformers {transformers.__version__}")
         check_all(pathlib.Path(sys.argv[2]))
     else:

@@ -14,7 +14,8 @@ from plain_gpt import PlainGpt
 
 def rotary_frequencies(config, head_width):
     """Radians per position of each pair, with Llama 3's or linear scaling."""
-    rope = config.rope_parameters
+    rope = getattr(config, "rope_parameters", None) or {  # before Transformers 5 in two places
+        "rope_type": "default", "rope_theta": config.rope_theta, **(getattr(config, "rope_scaling", None) or {})}
     plain = rope["rope_theta"] ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
     if rope["rope_type"] == "linear":
         return plain / rope["factor"]
@@ -26,6 +27,18 @@ def rotary_frequencies(config, head_width):
     return (1 - share) * plain / rope["factor"] + share * plain
 
 
+def windows(config):
+    """How far each layer looks back; None: to the beginning."""
+    layers = range(config.num_hidden_layers)
+    window = getattr(config, "sliding_window", None)
+    types = getattr(config, "layer_types", None)
+    if types:
+        return [window if types[l] == "sliding_attention" else None for l in layers]
+    if hasattr(config, "max_window_layers"):  # Qwen's before there were types
+        return [window if config.use_sliding_window and l >= config.max_window_layers else None for l in layers]
+    return [window for l in layers]
+
+
 class PlainLlama(torch.nn.Module):
     def __init__(self, model, routes):
         """model: a Transformers model; routes: [L][Hkv] of {"key": source or list, "value": …} with sources as plan prints."""
@@ -34,10 +47,7 @@ class PlainLlama(torch.nn.Module):
         self.config, self.routes = config, routes
         self.head_width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.frequencies = rotary_frequencies(config, self.head_width)
-        types = getattr(config, "layer_types", None)
-        window = getattr(config, "sliding_window", None)
-        self.windows = [window if not types or types[l] == "sliding_attention" else None
-                        for l in range(config.num_hidden_layers)]
+        self.windows = windows(config)
         state = model.state_dict()
         self.names = [n for n in state if not (n == "lm_head.weight" and config.tie_word_embeddings)]
         self.weights = torch.nn.ParameterList([torch.nn.Parameter(state[name].detach().clone()) for name in self.names])

@@ -18,7 +18,6 @@ class SkipattnConfig(PretrainedConfig):
     def __init__(self, skipattn=None, **kwargs):
         self.skipattn = skipattn or {}
         self.hidden_keys = {key: kwargs.pop(key) for key in HIDDEN_KEYS if key in kwargs}
-        self.hidden_keys["model_type"] = kwargs.pop("model_type", self.model_type)  # the class has one for all families
         super().__init__(**kwargs)
 
     def to_dict(self):
@@ -43,6 +42,27 @@ class SkipattnGpt2Config(SkipattnConfig):
 
 class SkipattnLlamaConfig(SkipattnConfig):
     model_type = "skipattn_llama"
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
+
+class SkipattnMistralConfig(SkipattnConfig):
+    model_type = "skipattn_mistral"
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
+
+class SkipattnQwen2Config(SkipattnConfig):
+    model_type = "skipattn_qwen2"
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
+
+class SkipattnQwen3Config(SkipattnConfig):
+    model_type = "skipattn_qwen3"
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -18,7 +18,8 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from .configuration_skipattn import SkipattnGpt2Config, SkipattnLlamaConfig
+from .configuration_skipattn import (SkipattnGpt2Config, SkipattnLlamaConfig, SkipattnMistralConfig, SkipattnQwen2Config,
+                                     SkipattnQwen3Config)
 
 ACTIVATIONS = {"gelu_new": lambda x: F.gelu(x, approximate="tanh"), "gelu": F.gelu, "silu": F.silu}
 
@@ -359,3 +360,16 @@ class SkipattnLlamaForCausalLM(SkipattnModel):
 
     def set_input_embeddings(self, embedding):
         self.model.embed_tokens = embedding
+
+
+# What differs between these is in config.skipattn; Transformers asks for a class for each kind of configuration.
+class SkipattnMistralForCausalLM(SkipattnLlamaForCausalLM):
+    config_class = SkipattnMistralConfig
+
+
+class SkipattnQwen2ForCausalLM(SkipattnLlamaForCausalLM):
+    config_class = SkipattnQwen2Config
+
+
+class SkipattnQwen3ForCausalLM(SkipattnLlamaForCausalLM):
+    config_class = SkipattnQwen3Config

@@ -1,5 +1,6 @@
 #include "skipattn/model/hugging_face_export.h"
 
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "skipattn/core/errors.h"
@@ -61,7 +62,9 @@ nlohmann::json sizes_json(const Decoder& decoder) {
 
 /// What a routed model's config.json has beyond ours.
 nlohmann::json added_keys(const Decoder& decoder) {
-  const std::string name = decoder.config().is_llama() ? "SkipattnLlama" : "SkipattnGpt2";
+  std::string family = decoder.config().family;  // each has its classes in the modelling files: SkipattnGpt2Config, …
+  family.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(family.front())));
+  const std::string name = "Skipattn" + family;
   return {{"architectures", {name + "ForCausalLM"}},
           {"auto_map",
            {{"AutoConfig", "configuration_skipattn." + name + "Config"},
