@@ -94,6 +94,16 @@ double text_width(std::string_view text, const TextStyle& style) {
   return sum * style.size / 1000 * (style.bold ? 1.06 : 1);
 }
 
+std::string fitted(const std::string& text, double width, const TextStyle& style) {
+  if (text_width(text, style) <= width) return text;
+  std::string cut = text;
+  while (!cut.empty() && text_width(cut + "…", style) > width) {
+    while (cut.size() > 1 && (static_cast<unsigned char>(cut.back()) & 0xC0) == 0x80) cut.pop_back();
+    cut.pop_back();
+  }
+  return cut + "…";
+}
+
 std::string lighter(const std::string& colour, double white) {
   std::string out = "#";
   for (size_t i = 1; i < 7; i += 2) {

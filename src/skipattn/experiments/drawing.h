@@ -74,6 +74,9 @@ std::string to_pdf(const Drawing& drawing);
 /// Width of a text in points, by Helvetica's widths (bold is taken for 1.06 of them).
 double text_width(std::string_view text, const TextStyle& style);
 
+/// A text cut to fit into `width` points, with dots where something is left out.
+std::string fitted(const std::string& text, double width, const TextStyle& style = {});
+
 /// The minus sign's byte in the PDF; code page 1252 has none there.
 inline constexpr char kPdfMinus = '\x81';
 /// UTF-8 to the bytes of the PDF's encoding: Windows code page 1252, and kPdfMinus.

@@ -157,17 +157,6 @@ double draw_legend(Drawing& drawing, const PaperChart& chart, double top) {
   return y;
 }
 
-/// A name cut to fit, with dots where something is left out.
-std::string fitted(const std::string& text, double width) {
-  if (text_width(text, {}) <= width) return text;
-  std::string cut = text;
-  while (!cut.empty() && text_width(cut + "…", {}) > width) {
-    cut.pop_back();
-    while (!cut.empty() && (static_cast<unsigned char>(cut.back()) & 0xC0) == 0x80) cut.pop_back();
-  }
-  return cut + "…";
-}
-
 svg::Scale forest_scale(const std::vector<ForestRow>& rows, double left) {
   Range range;
   range.take(0);
@@ -225,7 +214,7 @@ Drawing draw_forest(const std::string& title, const std::vector<ForestRow>& rows
   double y = kTop + kRow / 2;
   for (const ForestRow& row : rows) {
     drawing.text({6, y - 1}, fitted(row.name, kNames - 12), {});
-    drawing.text({6, y + 8}, fitted(row.detail, kNames - 12), {.size = 7, .colour = kAxis});
+    drawing.text({6, y + 8}, fitted(row.detail, kNames - 12, {.size = 7}), {.size = 7, .colour = kAxis});
     if (row.paired.ci95)
       drawing.line({{x(row.paired.ci95->low), y}, {x(row.paired.ci95->high), y}},
                    {.stroke = colour_of(1), .width = 1.2});

@@ -8,6 +8,7 @@
 
 #include "skipattn/core/text.h"
 #include "skipattn/experiments/paper_chart.h"
+#include "skipattn/experiments/paper_difference_maps.h"
 #include "skipattn/experiments/report_series.h"
 #include "skipattn/experiments/sweep_names.h"
 #include "skipattn/experiments/sweep_table.h"
@@ -59,7 +60,8 @@ void add_points(PaperChart& chart, const Points& points, bool is_axis_key) {
   chart.log_x = !ticks.empty() && ticks.front() > 0 && ticks.back() >= 4 * ticks.front();
 }
 
-PaperChart loss_by_key(const SweepResults& results, const std::string& key) {
+PaperChart loss_by_key(const SweepResults& results, const SweepAxis& axis) {
+  const std::string& key = axis.key;
   Points points;
   for (size_t i = 0; i < results.cells.size(); ++i) {
     const auto x = number_of(results.sweep.cells[i], key);
@@ -69,12 +71,13 @@ PaperChart loss_by_key(const SweepResults& results, const std::string& key) {
     if (loss.sd) spread = Interval{*loss.mean - *loss.sd, *loss.mean + *loss.sd};
     points[line_name(results, results.sweep.cells[i], key)][*x] = {*loss.mean, spread};
   }
-  PaperChart chart{.title = "Validation loss by " + key, .x_label = key, .y_label = "nats per token"};
+  PaperChart chart{.title = "Validation loss by " + key, .x_label = axis_label(axis), .y_label = "nats per token"};
   add_points(chart, points, true);
   return chart;
 }
 
-PaperChart difference_by_key(const SweepResults& results, const std::string& key) {
+PaperChart difference_by_key(const SweepResults& results, const SweepAxis& axis) {
+  const std::string& key = axis.key;
   Points points;
   for (const SweepComparison& comparison : results.comparisons) {
     const auto& cell = results.choices[comparison.group].cell;
@@ -84,7 +87,7 @@ PaperChart difference_by_key(const SweepResults& results, const std::string& key
                                                                          comparison.paired.ci95};
   }
   PaperChart chart{.title = "Difference to the reference by " + key,
-                   .x_label = key,
+                   .x_label = axis_label(axis),
                    .y_label = "nats per token, below 0 is better",
                    .zero_line = true};
   add_points(chart, points, true);
@@ -164,10 +167,11 @@ std::vector<PaperFigure> paper_figures(const SweepResults& results) {
   for (const SweepAxis& axis : results.sweep.axes) {
     const auto is_number = [](const auto& value) { return value.is_number(); };
     if (axis.values.size() < 2 || !std::ranges::all_of(axis.values, is_number)) continue;
-    add("loss_by_" + axis.key, loss_by_key(results, axis.key));
+    add("loss_by_" + axis.key, loss_by_key(results, axis));
     if (std::ranges::find(results.sweep.best, axis.key) == results.sweep.best.end())
-      add("difference_by_" + axis.key, difference_by_key(results, axis.key));
+      add("difference_by_" + axis.key, difference_by_key(results, axis));
   }
+  for (PaperFigure& map : difference_maps(results)) figures.push_back(std::move(map));
   add("validation_loss", validation_curves(results));
   add("difference_by_position", difference_by_position(results));
   return figures;

@@ -7,7 +7,7 @@
 
 #include "skipattn/experiments/paper_figures.h"
 #include "skipattn/experiments/sweep_table.h"
-#include "skipattn/io/test_folder.h"
+#include "skipattn/experiments/sweep_test_results.h"
 
 namespace skipattn::experiments {
 namespace {
@@ -15,41 +15,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-/// A planned sweep, its runs' losses made up by `loss(name, seed)`; NaN: not run.
-template <typename Loss>
-SweepResults results_of(const std::string& sweep, const Loss& loss) {
-  const io::TestFolder folder;
-  SweepArguments arguments;
-  arguments.config =
-      folder.write("e.toml", "[model]\nname = \"gpt2-tiny\"\n[data]\ntrain = \"t.bin\"\nval = \"v.bin\"\n" + sweep);
-  SweepResults results;
-  results.sweep = plan_sweep(read_sweep_settings(arguments));
-  for (const Variant& variant : results.sweep.experiment.variants) {
-    CellResult cell;
-    cell.figures.name = variant.name;
-    cell.figures.routing = "made up";
-    cell.figures.parameters = 1000;
-    cell.flops_per_token_forward = 100;
-    for (const uint64_t seed : results.sweep.experiment.seeds) {
-      SeedRun run;
-      run.seed = seed;
-      run.val_loss = loss(variant.name, seed);
-      if (std::isnan(run.val_loss)) run.problem = "not run to its end yet";
-      run.validation = {{1, 10, 5.0}, {2, 20, run.val_loss}};
-      run.by_window_position = {{0, 1, run.val_loss}, {1, 4, run.val_loss - 1}};
-      cell.figures.runs.push_back(run);
-    }
-    results.cells.push_back(cell);
-  }
-  compare_cells(results);
-  return results;
-}
-
 constexpr const char* kTwo = "[sweep]\nmodel.routing = [\"sla\", \"skipv1\"]\nseeds = 4\n";
-
-double noise(uint64_t seed) {
-  return seed % 2 == 0 ? 0.003 : -0.003;
-}
 
 TEST(SweepResults, VerdictsMustSurviveHolm) {
   // sla: differences 0.010 ± 0.00346/2 (p = 0.0103), skipv1: 0.0062 ± … (p about 0.037): alone it would be told.
