@@ -29,14 +29,16 @@ std::vector<std::string> names(const std::vector<PaperFigure>& figures) {
   return all;
 }
 
-constexpr const char* kGrid =
-    "[sweep]\nmodel.routing = [\"sla\"]\nmodel.routing.distance = [1, 2]\nmodel.routing.heads = [1, 2]\nseeds = 4\n";
+constexpr const char* kGrid = "[sweep]\nmodel.routing.distance = [1, 2]\nmodel.routing.heads = [1, 2]\nseeds = 4\n";
 
 TEST(DifferenceMaps, HoldEveryComparisonOfTwoKeys) {
-  const SweepResults results = results_of(kGrid, [](const std::string& name, uint64_t seed) {
-    if (name == "sla(distance=2, heads=2)") return std::nan("");
-    return name == "sla(distance=1, heads=2)" ? 2.5 + noise(seed) : name == "baseline" ? 3.0 : 3.0 + noise(seed);
-  });
+  const SweepResults results = results_of(
+      kGrid,
+      [](const std::string& name, uint64_t seed) {
+        if (name == "sla(distance=2, heads=2)") return std::nan("");
+        return name == "sla(distance=1, heads=2)" ? 2.5 + noise(seed) : name == "baseline" ? 3.0 : 3.0 + noise(seed);
+      },
+      "sla");
   const std::vector<PaperFigure> maps = difference_maps(results);
   ASSERT_THAT(names(maps), ElementsAre("difference_by_model.routing.distance_and_model.routing.heads"));
   const SweepComparison& best = results.comparisons[1];
@@ -54,9 +56,9 @@ TEST(DifferenceMaps, HoldEveryComparisonOfTwoKeys) {
 }
 
 TEST(DifferenceMaps, OneForEachSettingOfTheOtherKeys) {
-  const SweepResults results =
-      results_of(std::string(kGrid) + "training.weight_decay = [0.1, 0.2]\n",
-                 [](const std::string& name, uint64_t seed) { return name.size() % 2 + noise(seed * name.size()); });
+  const SweepResults results = results_of(
+      std::string(kGrid) + "training.weight_decay = [0.1, 0.2]\n",
+      [](const std::string& name, uint64_t seed) { return name.size() % 2 + noise(seed * name.size()); }, "sla");
   const std::vector<PaperFigure> maps = difference_maps(results);
   ASSERT_THAT(names(maps), ElementsAre("difference_by_model.routing.heads_and_training.weight_decay",
                                        "difference_by_model.routing.heads_and_training.weight_decay_2"));

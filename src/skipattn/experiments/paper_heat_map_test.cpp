@@ -87,8 +87,12 @@ TEST(HeatMap, NumbersThatDoNotFitAreLeftOut) {
   const Drawing drawing = draw_heat_map(map);
   EXPECT_TRUE(labels(drawing, "+0.0100").empty());
   EXPECT_EQ(labels(drawing, "worse").size(), 1u);  // the scale's
-  for (const auto& shape : drawing.shapes)
-    if (const Label* label = std::get_if<Label>(&shape)) EXPECT_LE(label->at.x, drawing.width) << label->text;
+  for (const auto& shape : drawing.shapes) {
+    const Label* label = std::get_if<Label>(&shape);
+    if (label) {
+      EXPECT_LE(label->at.x, drawing.width) << label->text;
+    }
+  }
 }
 
 TEST(Fitted, CutsBetweenLetters) {
@@ -96,7 +100,9 @@ TEST(Fitted, CutsBetweenLetters) {
   const std::string text = "ééééééé";
   for (double width = 5; width < 35; width += 1) {
     const std::string cut = fitted(text, width);
-    EXPECT_EQ((cut.size() - 3) % 2, 0u) << cut;  // "…" has three bytes, "é" two
+    if (cut != text) {
+      EXPECT_EQ((cut.size() - 3) % 2, 0u) << cut;
+    }  // "…" has three bytes, "é" two
     EXPECT_LE(text_width(cut, {}), std::max(width, text_width("…", {})));
   }
 }

@@ -77,6 +77,7 @@ std::string latex_text(const std::string& text) {
                                                                           {"^", "\\textasciicircum{}"},
                                                                           {"<", "\\textless{}"},
                                                                           {">", "\\textgreater{}"},
+                                                                          {"|", "\\textbar{}"},
                                                                           {"−", "$-$"},
                                                                           {"×", "$\\times$"},
                                                                           {"…", "\\ldots{}"},

@@ -133,7 +133,7 @@ TEST(SweepTable, FilesForPapersHoldTheNumbers) {
   EXPECT_THAT(latex, HasSubstr("$-0.0135$"));
   EXPECT_THAT(latex, HasSubstr("\\begin{tabular}{lrrrrrr}"));
   EXPECT_EQ(csv_cell("say \"a\""), "\"say \"\"a\"\"\"");
-  EXPECT_EQ(latex_text("a_b & 50 % − x"), "a\\_b \\& 50 \\% $-$ x");
+  EXPECT_EQ(latex_text("a_b & 50 % − x | {y}"), "a\\_b \\& 50 \\% $-$ x \\textbar{} \\{y\\}");
 
   std::vector<std::string> names;
   for (const PaperFigure& figure : paper_figures(results)) {

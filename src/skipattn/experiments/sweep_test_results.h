@@ -9,13 +9,13 @@
 
 namespace skipattn::experiments {
 
-/// A planned sweep, its runs' losses made up by `loss(name, seed)`; NaN: not run.
+/// A planned sweep, its runs' losses made up by `loss(name, seed)`; NaN: not run. `routing`: of [model].
 template <typename Loss>
-SweepResults results_of(const std::string& sweep, const Loss& loss) {
+SweepResults results_of(const std::string& sweep, const Loss& loss, const std::string& routing = "baseline") {
   const io::TestFolder folder;
   SweepArguments arguments;
-  arguments.config =
-      folder.write("e.toml", "[model]\nname = \"gpt2-tiny\"\n[data]\ntrain = \"t.bin\"\nval = \"v.bin\"\n" + sweep);
+  arguments.config = folder.write("e.toml", "[model]\nname = \"gpt2-tiny\"\nrouting = \"" + routing +
+                                                "\"\n[data]\ntrain = \"t.bin\"\nval = \"v.bin\"\n" + sweep);
   SweepResults results;
   results.sweep = plan_sweep(read_sweep_settings(arguments));
   for (const Variant& variant : results.sweep.experiment.variants) {
