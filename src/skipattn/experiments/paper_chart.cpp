@@ -143,7 +143,8 @@ void draw_series(Drawing& drawing, const PaperChart& chart, size_t number, const
 double draw_legend(Drawing& drawing, const PaperChart& chart, double top) {
   double x = kLeft, y = top;
   for (size_t i = 0; i < chart.series.size(); ++i) {
-    const double width = 22 + text_width(chart.series[i].name, {}) + 10;
+    const std::string name = fitted(chart.series[i].name, kRight - kLeft - 20);
+    const double width = 22 + text_width(name, {}) + 10;
     if (x > kLeft && x + width > kRight) {
       x = kLeft;
       y += kLegendLine;
@@ -151,7 +152,7 @@ double draw_legend(Drawing& drawing, const PaperChart& chart, double top) {
     drawing.line({{x, y - 2.8}, {x + 16, y - 2.8}},
                  {.stroke = colour_of(look_of(chart, i)), .width = 1.2, .dash = dash_of(look_of(chart, i))});
     draw_mark(drawing, look_of(chart, i), {x + 8, y - 2.8}, 2.2);
-    drawing.text({x + 20, y}, chart.series[i].name, {});
+    drawing.text({x + 20, y}, name, {});
     x += width;
   }
   return y;

@@ -12,7 +12,7 @@ namespace skipattn::experiments {
 
 namespace {
 
-constexpr double kWidth = 340, kLeft = 58, kMapRight = 266, kBarWidth = 10, kMostColumn = 72, kLeastHeight = 76,
+constexpr double kWidth = 340, kLeft = 58, kMapRight = 260, kBarWidth = 10, kMostColumn = 72, kLeastHeight = 76,
                  kLine = 9.5;
 /// Those of paper_chart.cpp's first two variants: told apart by all kinds of colour vision, and in print by the words.
 const std::string kBetterColour = "#0067b0", kWorseColour = "#cf4d00";
@@ -109,14 +109,17 @@ void draw_scale(Drawing& drawing, const HeatMap& map, const Frame& frame) {
     drawing.polygon(box(left, y(frame.largest), right, y(from)), {.fill = heat_colour((from + to) / 2, frame.largest)});
   }
   drawing.polygon(box(left, y(frame.largest), right, y(-frame.largest)), {.stroke = kAxis, .width = 0.6});
+  double widest = 0;
   for (const svg::Tick& tick : svg::linear_ticks(-frame.largest, frame.largest, 5)) {
+    widest = std::max(widest, text_width(tick.label, {}));
     drawing.line({{right, y(tick.value)}, {right + 3, y(tick.value)}}, {.stroke = kAxis, .width = 0.6});
     drawing.text({right + 5, y(tick.value) + 2.8}, tick.label, {.colour = kAxis});
   }
   const double middle = (left + right) / 2;
   drawing.text({middle, frame.top + 3}, "worse", {.size = 7, .anchor = Anchor::kMiddle, .colour = kAxis});
   drawing.text({middle, frame.bottom + 2}, "better", {.size = 7, .anchor = Anchor::kMiddle, .colour = kAxis});
-  drawing.text({right + 40, (frame.top + frame.bottom) / 2}, map.unit, {.anchor = Anchor::kMiddle, .upward = true});
+  drawing.text({right + widest + 17, (frame.top + frame.bottom) / 2}, map.unit,
+               {.anchor = Anchor::kMiddle, .upward = true});
 }
 
 }  // namespace
