@@ -39,7 +39,7 @@ HeatMap example() {
   return map;
 }
 
-TEST(HeatMap, NoDifferenceIsWhiteAndBothSidesFadeAlike) {
+TEST(PaperHeatMap, NoDifferenceIsWhiteAndBothSidesFadeAlike) {
   EXPECT_EQ(heat_colour(0, 0.02), "#ffffff");
   EXPECT_EQ(heat_colour(-0.02, 0.02), lighter("#0067b0", 0.28));
   EXPECT_EQ(heat_colour(0.02, 0.02), lighter("#cf4d00", 0.28));
@@ -47,7 +47,7 @@ TEST(HeatMap, NoDifferenceIsWhiteAndBothSidesFadeAlike) {
   EXPECT_EQ(heat_colour(-0.01, 0.02), lighter("#0067b0", 0.64));
 }
 
-TEST(HeatMap, CellsHaveTheColourTheNumberAndTheVerdictOfTheirValue) {
+TEST(PaperHeatMap, CellsHaveTheColourTheNumberAndTheVerdictOfTheirValue) {
   const HeatMap map = example();
   const Drawing drawing = draw_heat_map(map);
   const auto cell = [&](const char* number) { return labels(drawing, number).at(0)->at; };
@@ -70,17 +70,19 @@ TEST(HeatMap, CellsHaveTheColourTheNumberAndTheVerdictOfTheirValue) {
   EXPECT_EQ(labels(drawing, "nats per token").size(), 1u);
 }
 
-TEST(HeatMap, TheScalesMiddleIsNoDifference) {
+TEST(PaperHeatMap, TheScalesMiddleIsNoDifference) {
   HeatMap map = example();
   map.cells[0].value = -0.5;  // far more on one side
   const Drawing drawing = draw_heat_map(map);
   const auto zero = labels(drawing, "0.0").at(0)->at, low = labels(drawing, "−0.4").at(0)->at,
              high = labels(drawing, "0.4").at(0)->at;
   EXPECT_NEAR(zero.y, (low.y + high.y) / 2, 1e-9);
+  constexpr double kBaseLine = 2.8;  // a tick's text is that much below its place; the unit stands at the map's middle
+  EXPECT_NEAR(zero.y - kBaseLine, labels(drawing, "nats per token").at(0)->at.y, 1e-9);
   EXPECT_GT(low.y, high.y);
 }
 
-TEST(HeatMap, NumbersThatDoNotFitAreLeftOut) {
+TEST(PaperHeatMap, NumbersThatDoNotFitAreLeftOut) {
   HeatMap map = example();
   map.columns = std::vector<std::string>(12, "1");
   map.cells.assign(24, {.value = 0.01, .half_width = 0.003, .verdict = Verdict::kWorse});
