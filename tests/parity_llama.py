@@ -34,7 +34,7 @@ FAMILIES = {
     "mistral": (MistralForCausalLM, MistralConfig, dict(sliding_window=11, head_dim=16)),
     "qwen2 without windows": (Qwen2ForCausalLM, Qwen2Config, dict(tie_word_embeddings=True)),
 }
-if hasattr(Qwen2Config(), "layer_types"):  # before, some layers with windows and some without were beyond Transformers itself
+if hasattr(Qwen2Config(), "layer_types"):  # before, Transformers itself gave every layer the window or none
     FAMILIES["qwen2"] = (Qwen2ForCausalLM, Qwen2Config,
                          dict(use_sliding_window=True, sliding_window=9, max_window_layers=2))
 if hasattr(transformers, "Qwen3ForCausalLM"):  # from 4.51 on
