@@ -2,8 +2,8 @@
 
     PYTHONPATH=python python bench/bench_patching.py --context 4096 --rounds 3
 
-One process, alternating; a step is forward, backward and AdamW under bf16 autocast. Before anything is timed, a patched
-baseline must give the model's own loss and the fused loss the plain one.
+One process, alternating; a step is forward, backward and AdamW under bf16 autocast; speedups are against the first. Before
+anything is timed, a patched baseline must give the model's own loss and the fused loss the plain one.
 """
 import argparse
 import copy
@@ -40,10 +40,13 @@ def validate(model):
     assert all(abs(loss - expected) < 5e-3 for loss in found), (expected, found)
 
 
-def contestants(model, routing):
-    made = {"unpatched": model, "patched": skipattn.patch(copy.deepcopy(model), routing),
-            "patched, fused loss": skipattn.patch(copy.deepcopy(model), routing, fused_loss=True)}
-    return {name: (model, torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)) for name, model in made.items()}
+def contestants(model, names, routing):
+    """The models that are named, each with its optimizer."""
+    models = {"unpatched": lambda: copy.deepcopy(model),
+              "patched": lambda: skipattn.patch(copy.deepcopy(model), routing),
+              "fused": lambda: skipattn.patch(copy.deepcopy(model), routing, fused_loss=True)}
+    made = {name: models[name]() for name in names}
+    return {name: (each, torch.optim.AdamW(each.parameters(), lr=1e-4, fused=True)) for name, each in made.items()}
 
 
 def step(model, optimizer, ids):
@@ -60,30 +63,30 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="steps of each model")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--routing", default="sla(distance=9, heads=9)")
-    parser.add_argument("--reverse", action="store_true", help="begin with the last one; every other round runs backwards")
+    parser.add_argument("--models", default="unpatched,patched,fused", help="which are timed; every other round backwards")
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     assert skipattn.has_compiled_operator(), "build the operator first"
     model = gpt2(arguments.context)
     validate(model)
-    models = contestants(model, arguments.routing)
+    models = contestants(model, arguments.models.split(","), arguments.routing)
     ids = torch.randint(0, 50257, (1, arguments.context))
-    for model, optimizer in models.values():
-        step(model, optimizer, ids[:, :64])
+    for name, (each, optimizer) in models.items():  # the process has grown to its size before anything is timed
+        step(each, optimizer, ids if name == list(models)[-1] else ids[:, :64])
     seconds = {name: [] for name in models}
     for turn in range(arguments.rounds):
-        order = list(models.items())
-        for name, (model, optimizer) in order if (turn % 2 == 0) != arguments.reverse else reversed(order):
-            seconds[name].append(step(model, optimizer, ids))
+        for name in list(models)[::1 if turn % 2 == 0 else -1]:
+            seconds[name].append(step(*models[name], ids))
     medians = {name: statistics.median(times) for name, times in seconds.items()}
+    first = next(iter(medians.values()))
     result = {"context": arguments.context, "routing": arguments.routing, "threads": arguments.threads, "seconds": seconds,
-              "speedup": {name: medians["unpatched"] / median for name, median in medians.items()}}
+              "speedup": {name: first / median for name, median in medians.items()}}
     if arguments.json:
         print(json.dumps(result))
         return
     for name, times in seconds.items():
-        print(f"{name:<20} {medians[name]:7.2f} s   {result['speedup'][name]:.2f}x   {' '.join(f'{t:.2f}' for t in times)}")
+        print(f"{name:<10} {medians[name]:7.2f} s   {result['speedup'][name]:.2f}x   {' '.join(f'{t:.2f}' for t in times)}")
 
 
 if __name__ == "__main__":

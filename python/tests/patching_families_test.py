@@ -155,6 +155,16 @@ def test_hidden_states_and_tuples(folder):
             assert torch.equal(patched(ids, return_dict=False)[0], patched(ids).logits)
 
 
+def test_the_forward_pass_is_one_graph(folder):
+    ids, mask = models.left_padded()
+    for name in ("gpt2", "mistral"):
+        patched = models.patched(models.model_of(name), models.ROUTINGS[0])
+        torch._dynamo.reset()
+        compiled = torch.compile(patched, backend="eager", fullgraph=True)
+        for given in (None, mask):
+            close(logits_of(compiled, ids, given), logits_of(patched, ids, given), name)
+
+
 def test_bfloat16_stays_near_float32(folder):
     ids, mask = models.left_padded()
     for name in models.CONFIGS:

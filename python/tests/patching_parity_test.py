@@ -1,5 +1,6 @@
 """Patched models of Transformers beside the program: logits, gradients, training, checkpoints both ways, lending."""
 import json
+import os
 import re
 
 import harness
@@ -14,6 +15,7 @@ from transformers import AutoModelForCausalLM
 import patching_models as models
 import skipattn
 
+os.environ["OMP_NUM_THREADS"] = "1"  # the program's, for models this small
 LIMIT = 1e-5
 CONTEXT = 24
 FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "qwen3")  # that the program reads

@@ -35,13 +35,9 @@ def average_into_lenders(model: nn.Module, family: Family, plan) -> None:
     values apart, as multi-head models are made grouped-query ones (Ainslie et al. 2023, section 2.1)."""
     kind = kind_of(family)
     attentions = [kind.attention_of(layer) for layer in kind.layers_of(model.base_model)]
-    means = []  # all are taken before any is written: a lender may lose heads itself
     for is_value in (False, True):
         for (layer, head), lost in find_losses(plan, is_value).items():
             own = kind.head_parts(attentions[layer], head, is_value)
             theirs = [kind.head_parts(attentions[other], its, is_value) for other, its in lost]
             for part, *others in zip(own, *theirs, strict=True):
-                mean = torch.stack([x.to(part.device, torch.float32) for x in (part, *others)]).mean(0)
-                means.append((part, mean))
-    for part, mean in means:
-        part.copy_(mean)
+                part.copy_(torch.stack([x.to(part.device, torch.float32) for x in (part, *others)]).mean(0))
