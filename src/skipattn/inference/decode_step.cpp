@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kTaskBytes = 96 << 10;      // of a matrix that a worker takes at once
 constexpr int64_t kTaskRowMultiple = 16;      // rows of a task, so that results of two workers share no cache line
 constexpr int64_t kPrefetchBytes = 8 << 10;   // of the next operation's matrix, asked for before a barrier
-constexpr int64_t kTaskPrefetchBytes = 2048;  // of the next task's rows
+constexpr int64_t kTaskPrefetchBytes = 4096;  // of the next task's rows
 constexpr int64_t kPhasesPerLayer = 5;
 
 int64_t task_rows(const cpu::MatrixView& matrix) {

@@ -6,7 +6,7 @@ namespace skipattn::inference::cpu {
 
 namespace {
 
-constexpr int64_t kAhead = 1024;        // bytes that are asked for ahead of what is read
+constexpr int64_t kAhead = 4096;        // bytes that are asked for ahead of what is read
 constexpr int64_t kInCache = 64 << 10;  // bytes of the matrix that stay in the cache for the next vectors
 constexpr int kVectors = 4;             // vectors that one pass over the rows serves
 constexpr int kRows = 3;                // rows that share what is loaded of several vectors: 24 registers of sums
