@@ -1,10 +1,20 @@
 # Finds the torch of a Python wheel and offers it as torch::cpu.
 # torch's own CMake package refuses a CUDA wheel on a machine without the CUDA toolkit, which is what many people
 # have; include folders and two libraries are all that is needed, so that is all this looks for.
-set(_candidates ${SKIPATTN_TORCH_PYTHON} $ENV{SKIPATTN_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/.venv/bin/python python3)
+#
+# pip builds a wheel with the environment's own python, from which it hides what is installed by PYTHONPATH: without that
+# variable it finds the environment's torch again. (Python_EXECUTABLE is that python; other tools build in an environment
+# of their own, VIRTUAL_ENV is then the user's.)
+set(_candidates ${SKIPATTN_TORCH_PYTHON} $ENV{SKIPATTN_TORCH_PYTHON})
+if(SKIPATTN_WHEEL)
+  list(APPEND _candidates ${Python_EXECUTABLE} $ENV{VIRTUAL_ENV}/bin/python python3)
+  set(_hidden --unset=PYTHONPATH --unset=PYTHONNOUSERSITE)
+else()
+  list(APPEND _candidates ${CMAKE_SOURCE_DIR}/.venv/bin/python python3)
+endif()
 foreach(_python IN LISTS _candidates)
   execute_process(
-    COMMAND ${_python} -c "import torch; print(torch.__path__[0]); print(torch.__version__); print(int(torch._C._GLIBCXX_USE_CXX11_ABI))"
+    COMMAND ${CMAKE_COMMAND} -E env ${_hidden} ${_python} -c "import torch; print(torch.__path__[0]); print(torch.__version__); print(int(torch._C._GLIBCXX_USE_CXX11_ABI))"
     OUTPUT_VARIABLE _found RESULT_VARIABLE _status ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
   if(_status EQUAL 0)
     string(REPLACE "\n" ";" _found "${_found}")

@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from ._library import has_compiled_operator
-from .checks import Routes, check_kinds, flatten_routes
+from .autocast import cast_for_autocast
+from .checks import Routes, check_kinds, check_problem, flatten_routes
+from .dropout import routed_attention_dropout
 from .reference import routed_attention_reference
+from .runs import attend_by_runs
 
 
 def routed_attention(query: Tensor, sources: Sequence[Tensor], routes: Routes, *, causal: bool = True,
@@ -41,11 +44,33 @@ def routed_attention(query: Tensor, sources: Sequence[Tensor], routes: Routes, *
     """
     check_kinds(query, sources, first_key)
     flat, offsets = flatten_routes(routes)
-    seed = int(torch.randint(2**62, ())) if dropout_p > 0 else 0
-    if has_compiled_operator():
-        result = torch.ops.skipattn.routed_attention(query, list(sources), flat, offsets, causal=causal, scale=scale,
-                                                     first_key=first_key, dropout_p=dropout_p, dropout_seed=seed)
+    if not has_kernel(query.device.type):
+        return _attend_in_plain_torch(query, sources, routes, causal, scale, first_key, dropout_p, return_logsumexp)
+    if dropout_p > 0:
+        query, sources = cast_for_autocast(query, sources)
+        check_problem(query, sources, routes, scale, first_key, dropout_p)
+        seed = torch.randint(2**62, (), dtype=torch.int64)
+        result = routed_attention_dropout(query, sources, seed, first_key, flat, offsets, causal, scale, dropout_p)
     else:
-        result = routed_attention_reference(query, sources, routes, causal=causal, scale=scale, first_key=first_key,
-                                            dropout_p=dropout_p, dropout_seed=seed)
+        result = torch.ops.skipattn.routed_attention(query, list(sources), flat, offsets, causal=causal, scale=scale,
+                                                     first_key=first_key, dropout_p=dropout_p)
     return result if return_logsumexp else result[0]
+
+
+def has_kernel(device_type: str) -> bool:
+    """Whether the compiled operator has kernels for such devices; else torch's own operations serve."""
+    return has_compiled_operator() and device_type in ("cpu", "meta")
+
+
+def _attend_in_plain_torch(query: Tensor, sources: Sequence[Tensor], routes: Routes, causal: bool, scale: float | None,
+                           first_key: Tensor | None, dropout_p: float,
+                           return_logsumexp: bool) -> Tensor | tuple[Tensor, Tensor]:
+    query, sources = cast_for_autocast(query, sources)
+    with torch.autocast(query.device.type, enabled=False):
+        if return_logsumexp:
+            seed = torch.randint(2**62, (), dtype=torch.int64) if dropout_p > 0 else 0
+            return routed_attention_reference(query, sources, routes, causal=causal, scale=scale, first_key=first_key,
+                                              dropout_p=dropout_p, dropout_seed=seed)
+        check_problem(query, sources, routes, scale, first_key, dropout_p, half=True)
+        return attend_by_runs(query, sources, routes, causal=causal, scale=scale, first_key=first_key,
+                              dropout_p=dropout_p)

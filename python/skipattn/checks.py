@@ -63,9 +63,9 @@ def flatten_routes(routes: Routes) -> tuple[list[int], list[int]]:
 
 
 def check_problem(query: Tensor, sources: Sequence[Tensor], routes: Routes, scale: float | None,
-                  first_key: Tensor | None, dropout_p: float) -> None:
-    """Shapes, dtypes, devices, indices and ranges; raises ValueError."""
-    _check_query(query)
+                  first_key: Tensor | None, dropout_p: float, half: bool = False) -> None:
+    """Shapes, dtypes, devices, indices and ranges; raises ValueError. `half`: float16 will do too."""
+    _check_query(query, half)
     for index in range(len(sources)):
         _check_source(query, sources, index)
     _check_routes(query, sources, routes)
@@ -77,13 +77,13 @@ def check_problem(query: Tensor, sources: Sequence[Tensor], routes: Routes, scal
         _check_first_key(query, first_key)
 
 
-def _check_query(query: Tensor) -> None:
+def _check_query(query: Tensor, half: bool) -> None:
     if query.dim() != 4:
         _fail(f"query must be [B, H, T, d], got {list(query.shape)}")
     if query.size(1) == 0 or query.size(3) == 0:
         _fail("query must have at least one head and a head width of at least 1, got [B, H, T, d] = "
               f"{list(query.shape)}")
-    if query.dtype not in (torch.float32, torch.bfloat16, torch.float64):
+    if query.dtype not in (torch.float32, torch.bfloat16, torch.float64) and not (half and query.dtype == torch.float16):
         _fail(f"query must be float32, bfloat16 or float64, got {_name(query.dtype)}")
 
 

@@ -40,14 +40,14 @@ def routed_attention_reference(query: Tensor, sources: Sequence[Tensor], routes:
         if dropout_p > 0 and len(pairs) > 0:
             factors = [dropout_factors(queries, keys, dropout_seed, dropout_p, kv_head * group, i)
                        for i in range(len(pairs))]
-        output, logsumexp = _attend(queries, sources, pairs, scale, visible, factors)
+        output, logsumexp = attend_pairs(queries, sources, pairs, scale, visible, factors)
         outputs.append(output)
         logsumexps.append(logsumexp)
     output = torch.cat(outputs, 1)
     return output.transpose(1, 2).contiguous().transpose(1, 2), torch.cat(logsumexps, 1)
 
 
-def _attend(queries: Tensor, sources: Sequence[Tensor], pairs: Sequence[Pair], scale: float, visible: Tensor,
+def attend_pairs(queries: Tensor, sources: Sequence[Tensor], pairs: Sequence[Pair], scale: float, visible: Tensor,
             factors: list[Tensor] | None) -> tuple[Tensor, Tensor]:
     """The query heads [B, G, T, d] of one KV head: output [B, G, T, d] and logsumexp [B, G, T]."""
     accumulate = torch.float64 if queries.dtype == torch.float64 else torch.float32

@@ -127,7 +127,9 @@ def _call_from_object(value: dict[str, Any], faults: list[str]) -> Call:
 
 
 def _title(text: str) -> str:
-    """The text on one line and short enough to stand before a fault, cut between characters."""
+    """The text on one line and short enough to stand before a fault; no half character is left by the cut."""
     written = text.encode("utf-8", "surrogateescape")
-    title = written[:48].decode("utf-8", "ignore") + "..." if len(written) > 48 else text
-    return "".join(c if c >= " " else " " for c in title)
+    if len(written) > 48:
+        cut = written[:48].rstrip(bytes(range(0x80, 0xC0)))
+        text = (cut[:-1] if cut[-1:] >= b"\xc0" else cut).decode() + "..."
+    return "".join(c if c >= " " else " " for c in text)

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 _DEEPEST = 16
+_TOO_DEEP = f"nested too deeply, {_DEEPEST} levels are the most"
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?P<float>(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _STRING = re.compile(rb'(?:[^\x00-\x1f"\\\x80-\xff]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]'
                      rb'|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}'
@@ -27,8 +28,8 @@ class _NotJson(Exception):
     """The text is not JSON from the character on that `args[0]` counts (from 1)."""
 
 
-class _TooDeep(Exception):
-    pass
+class _Refused(Exception):
+    """It is JSON, but not for us; `args[0]` says why."""
 
 
 def parse_strict_json(text: str, faults: list[str]) -> Any:
@@ -41,8 +42,8 @@ def parse_strict_json(text: str, faults: list[str]) -> Any:
         return value
     except _NotJson as error:
         faults.append(f"not sound JSON at character {error.args[0]}")
-    except _TooDeep:
-        faults.append(f"nested too deeply, {_DEEPEST} levels are the most")
+    except _Refused as error:
+        faults.append(error.args[0])
     return None
 
 
@@ -69,8 +70,10 @@ class _Reader:
 
     def value(self, token: Any, depth: int) -> Any:
         """The value that begins with `token`; `depth` is the number of lists and objects around it."""
-        if depth > _DEEPEST:
-            raise _TooDeep
+        if isinstance(token, float) and math.isinf(token):
+            raise _Refused("a number is too large")
+        if depth > _DEEPEST and (token in ("{", "[") or not isinstance(token, _Mark)):
+            raise _Refused(_TOO_DEEP)
         if token == "{" and isinstance(token, _Mark):
             return self._object(depth)
         if token == "[" and isinstance(token, _Mark):
@@ -86,7 +89,7 @@ class _Reader:
             if isinstance(key, _Mark) or not isinstance(key, str):
                 raise _NotJson(self.at)
             if depth + 1 > _DEEPEST:
-                raise _TooDeep
+                raise _Refused(_TOO_DEEP)
             if key in items:
                 self.faults.append(f"the key {dump(key)} is given twice in one object")
             self._expect(":")
@@ -151,8 +154,6 @@ class _Reader:
         written = match[0].decode()
         if not match["float"] and -2**63 <= int(written) < 2**64:
             return int(written)
-        if math.isinf(float(written)):
-            raise _NotJson(self.at)
         return float(written)
 
     def _string(self) -> str:
@@ -170,18 +171,13 @@ class _Reader:
             parts.append(self._escape())
 
     def _half_character(self, first: bytes) -> int:
-        """How many more bytes of UTF-8 belong together, though they are no character."""
-        rest = self.text[self.at:self.at + 3]
-        for count in range(len(rest), 0, -1):
+        """How many more bytes are read before it shows that `first` begins no character: never any in sound UTF-8."""
+        for count in range(3 if first >= b"\x80" else 0):
             try:
-                (first + rest[:count]).decode()
+                (first + self.text[self.at:self.at + count]).decode()
             except UnicodeDecodeError as error:
-                if error.reason == "unexpected end of data":
-                    return count + 1
-        try:
-            first.decode()
-        except UnicodeDecodeError as error:
-            return 1 if error.reason == "unexpected end of data" else 0
+                if error.reason != "unexpected end of data":
+                    return count
         return 0
 
     def _escape(self) -> str:

@@ -213,6 +213,9 @@ json parse_strict_json(std::string_view text, FaultList& faults) {
   } catch (const json::parse_error& error) {
     faults.add("not sound JSON at character {}", error.byte);
     return nullptr;
+  } catch (const json::out_of_range&) {
+    faults.add("a number is too large");
+    return nullptr;
   } catch (const std::length_error& error) {
     faults.add("{}, {} levels are the most", error.what(), kDeepest);
     return nullptr;

@@ -103,6 +103,7 @@ TEST(ExplicitTable, ATableForAnotherModelIsNotBlamedForItsRoutes) {
 
 TEST(ExplicitTable, RefusesUnsoundJson) {
   expect_faults(R"({"routes": [})", kSmall, {"not sound JSON at character 13"});
+  expect_faults(R"({"routes": 1e999})", kSmall, {"a number is too large"});
   expect_faults(R"({"routes": [], "routes": []})", kSmall, {"the key \"routes\" is given twice in one object"});
   expect_faults(R"({"routes": [{"layer": 1, "key": 0, "key": 1}]})", kSmall,
                 {"the key \"key\" is given twice in one object"});
