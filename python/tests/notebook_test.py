@@ -25,13 +25,13 @@ def texts(notebook):
 def test_the_tutorial_prints_what_it_says(folder):
     saved = nbformat.read(NOTEBOOK, as_version=4)
     fresh = nbformat.read(NOTEBOOK, as_version=4)
-    nbclient.NotebookClient(fresh, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    nbclient.NotebookClient(fresh, timeout=300, kernel_name="python3", record_timing=False,
+                            resources={"metadata": {"path": str(folder)}}).execute()
     if os.environ.get("SKIPATTN_SAVE_NOTEBOOK") == "1":
         nbformat.write(fresh, NOTEBOOK)
         saved = fresh
     assert texts(fresh) == texts(saved), [pair for pair in zip(texts(fresh), texts(saved)) if pair[0] != pair[1]]
-    assert any("_repr_html_" in str(cell) or "text/html" in str(cell.outputs) for cell in fresh.cells
-               if cell.cell_type == "code")
+    assert any("text/html" in str(cell.outputs) for cell in fresh.cells if cell.cell_type == "code")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from .table import Route, Shape, Table, baseline_table
 from .words import BLANK, trim
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Routing:
     """From which layer each KV head of each layer takes its keys and its values. Equal when their tables are equal.
 
@@ -53,6 +53,9 @@ class Routing:
 
     def __str__(self) -> str:
         return self.text
+
+    def __repr__(self) -> str:
+        return f"Routing.parse({self.text!r}, layers={self.layers}, kv_heads={self.kv_heads})"
 
     def plan(self) -> Plan:
         """What the routing compiles to, its chain applied (Plan)."""
