@@ -8,7 +8,7 @@ source scripts/setup.sh
 
 # Peers that parity tests run beside us; without them (no network) those tests say so and are skipped.
 install_test_packages() {
-  "$TORCH_PYTHON" -c 'import transformers, tokenizers, tiktoken, safetensors, tensorboard, pyarrow, datasets, openai, lm_eval' 2>/dev/null && return
+  "$TORCH_PYTHON" -c 'import transformers, tokenizers, tiktoken, safetensors, tensorboard, pyarrow, datasets, nbclient, scikit_build_core, openai, lm_eval' 2>/dev/null && return
   [[ -n "${SKIPATTN_PREFIX:-}" || "$TORCH_PYTHON" != .venv/bin/python ]] && return
   say "installing the packages that parity tests compare with"
   # torch stays what it is: the constraint keeps a package from pulling another one.
