@@ -118,6 +118,15 @@ TEST(Engine, ARowsLogitsDependNeitherOnThreadsNorOnTheRowsBesideIt) {
     sequence.set_length(1300);
     engine.prefill(other, {1, 2, 3});
     alone.push_back(as_tensor(engine.decode({{&other, 9}, {&sequence, 7}}))[1].view({1, -1}).clone());
+    sequence.set_length(1300);
+    std::vector<CachedSequence> many;  // so many that a task of attention covers several heads
+    std::vector<NextToken> next = {{&sequence, 7}};
+    for (size_t i = 0; i < 12; ++i) {
+      many.push_back(engine.new_sequence());
+      engine.prefill(many.back(), test_tokens(static_cast<int64_t>(1 + 50 * i), i));
+    }
+    for (CachedSequence& row : many) next.push_back({&row, 3});
+    alone.push_back(as_tensor(engine.decode(next))[0].view({1, -1}).clone());
   }
   for (const at::Tensor& logits : alone) EXPECT_TRUE(at::equal(logits, alone.front()));
 }
