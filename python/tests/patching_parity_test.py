@@ -71,6 +71,19 @@ def test_what_the_program_converted_opens_with_the_same_logits(folder):
                     assert one == other and torch.allclose(first, second, rtol=0, atol=1e-7), one
 
 
+def test_exported_folders_open_in_both_ways(folder):
+    models.model_of("llama").save_pretrained(folder / "llama")
+    run_json("convert", "--from", folder / "llama", "--to", folder / "hf", "--routing", models.ROUTINGS[0], "--format", "hf")
+    ids, expected = program_logits(folder / "hf", folder)
+    ours = skipattn.from_pretrained(folder / "hf")
+    theirs = AutoModelForCausalLM.from_pretrained(folder / "hf", trust_remote_code=True)
+    assert type(ours).__name__ == "RoutedLlamaForCausalLM"
+    close(logits_of(ours, ids), expected, "ours")
+    close(logits_of(theirs, ids), expected, "theirs")
+    ours.save_pretrained(folder / "saved")
+    close(logits_of(AutoModelForCausalLM.from_pretrained(folder / "saved"), ids), expected, "saved, by the Auto class")
+
+
 def losses_of(model, ids, steps):
     """AdamW as the program has it, on the same two sequences at every step."""
     decayed = [p for p in model.parameters() if p.dim() >= 2]

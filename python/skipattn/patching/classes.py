@@ -7,6 +7,8 @@ from __future__ import annotations
 import functools
 import inspect
 
+from transformers import AutoConfig, AutoModelForCausalLM
+
 from . import gpt2, llama
 from .causal_lm import RoutedCausalLM
 from .decoder import decoder_forward
@@ -71,7 +73,11 @@ def causal_lm_class(family: Family) -> type:
             return self.fused_forward(**kwargs)
         return base.forward(self, **kwargs)
 
-    return _make(base, (RoutedCausalLM,), forward=forward, config_class=config_class(family), skipattn_family=family)
+    config = config_class(family)
+    made = _make(base, (RoutedCausalLM,), forward=forward, config_class=config, skipattn_family=family)
+    AutoConfig.register(config.model_type, config, exist_ok=True)  # so that pipelines and Auto classes know it from now on
+    AutoModelForCausalLM.register(config, made, exist_ok=True)
+    return made
 
 
 def __getattr__(name: str) -> type:
