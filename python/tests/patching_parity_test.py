@@ -58,7 +58,7 @@ def test_what_the_program_converted_opens_with_the_same_logits(folder):
     for name in ("gpt2", "qwen3"):
         models.model_of(name).save_pretrained(folder / name)
         for lend, ours in (("own", "keep"), ("mean", "average")):
-            for number, routing in enumerate(models.ROUTINGS):
+            for number, routing in enumerate(models.ROUTINGS[1:] if name == "gpt2" else models.ROUTINGS[:1]):
                 path = folder / f"{name}-{lend}{number}"
                 run_json("convert", "--from", folder / name, "--to", path, "--routing", routing, "--lend", lend)
                 ids, expected = program_logits(path, folder)
@@ -108,7 +108,7 @@ def test_training_steps_are_the_programs(folder):
     for name in ("gpt2", "llama"):
         # torch gives the row of a padding token no gradient
         model = models.model_of(name, attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0, pad_token_id=None)
-        for number, routing in enumerate(models.ROUTINGS):
+        for number, routing in enumerate(models.ROUTINGS[1:] if name == "gpt2" else models.ROUTINGS[:1]):
             path = folder / f"{name}{number}"
             patched = models.patched(model, routing)
             patched.save_pretrained(path)
