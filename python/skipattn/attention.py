@@ -47,10 +47,7 @@ def routed_attention(query: Tensor, sources: Sequence[Tensor], routes: Routes, *
     if not has_kernel(query.device.type):
         return _attend_in_plain_torch(query, sources, routes, causal, scale, first_key, dropout_p, return_logsumexp)
     if dropout_p > 0:
-        query, sources = cast_for_autocast(query, sources)
-        check_problem(query, sources, routes, scale, first_key, dropout_p)
-        seed = torch.randint(2**62, (), dtype=torch.int64)
-        result = routed_attention_dropout(query, sources, seed, first_key, flat, offsets, causal, scale, dropout_p)
+        result = _attend_with_dropout(query, sources, routes, causal, scale, first_key, dropout_p)
     else:
         result = torch.ops.skipattn.routed_attention(query, list(sources), flat, offsets, causal=causal, scale=scale,
                                                      first_key=first_key, dropout_p=dropout_p)
@@ -60,6 +57,20 @@ def routed_attention(query: Tensor, sources: Sequence[Tensor], routes: Routes, *
 def has_kernel(device_type: str) -> bool:
     """Whether the compiled operator has kernels for such devices; else torch's own operations serve."""
     return has_compiled_operator() and device_type in ("cpu", "meta")
+
+
+def _attend_with_dropout(query: Tensor, sources: Sequence[Tensor], routes: Routes, causal: bool, scale: float | None,
+                         first_key: Tensor | None, dropout_p: float) -> tuple[Tensor, Tensor]:
+    given = query.dtype
+    query, sources = cast_for_autocast(query, sources)
+    half = query.dtype == torch.float16 != given  # autocast's fp16, which the operator works in fp32
+    if half:
+        query, sources = query.float(), [source.float() for source in sources]
+    check_problem(query, sources, routes, scale, first_key, dropout_p)
+    seed = torch.randint(2**62, (), dtype=torch.int64)
+    output, logsumexp = routed_attention_dropout(query, list(sources), seed, first_key, *flatten_routes(routes), causal, scale,
+                                                 dropout_p)
+    return output.half() if half else output, logsumexp
 
 
 def _attend_in_plain_torch(query: Tensor, sources: Sequence[Tensor], routes: Routes, causal: bool, scale: float | None,
