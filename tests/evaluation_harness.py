@@ -18,10 +18,12 @@ FOLDER = tempfile.TemporaryDirectory(prefix="skipattn-test-")
 os.environ.update(HF_HOME=FOLDER.name, HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 require("lm_eval", "transformers", "datasets", "tenacity", "accelerate")
 import lm_eval
+import torch
 from lm_eval.tasks import TaskManager
 
 from serving import serving
 
+torch.set_num_threads(1)  # for models this small threads are only in each other's way
 STORIES = "en/qa1_single-supporting-fact_{}.txt"
 PLACES = ["bathroom", "bedroom", "garden", "hallway", "kitchen", "office"]
 CONTEXT = 192
