@@ -127,6 +127,49 @@ def test_training_steps_are_the_programs(folder):
                 assert abs(row["loss"] - loss) <= 1e-4 and abs(row["grad_norm"] - norm) <= 1e-4 * norm, (name, routing, rows)
 
 
+def program_gradients(folder, path, routing):
+    """The program's gradient of every parameter: AdamW's first moments after one step without clipping are a tenth of it."""
+    config = folder / "one_step.toml"
+    config.write_text(harness.toml(
+        model={"routing": routing}, data={"train": str(folder / "tokens.bin"), "context": CONTEXT, "order": "sequential"},
+        training={"steps": 1, "batch_size": 2, "schedule": "constant", "warmup_steps": 0, "grad_clip": 0.0, "beta1": 0.9,
+                  "dropout": 0.0}))
+    out = folder / f"one_step_{path.name}"
+    run_json("train", "--config", config, "--init", path, "--out", out, "--dtype", "fp32")
+    moments = load_file(out / "latest" / "trainer.safetensors")
+    return {name.removesuffix(".first_moment"): value / (1 - 0.9) for name, value in moments.items()
+            if name.endswith(".first_moment")}
+
+
+def in_the_programs_order(model):
+    """The gradients of a model as the program holds them: [out, in], projections of one input in one matrix."""
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    for name in [name for name in gradients if ".q_proj." in name or ".gate_proj." in name]:
+        first, others, fused = (("q_proj", ("k_proj", "v_proj"), "qkv_proj") if ".q_proj." in name
+                                else ("gate_proj", ("up_proj",), "gate_up_proj"))
+        parts = [gradients.pop(name.replace(first, part), None) for part in (first, *others)]
+        gradients[name.replace(first, fused)] = torch.cat([part for part in parts if part is not None])
+    return {name: value.t() if re.search(r"\.c_(attn|proj|fc)\.weight", name) else value
+            for name, value in gradients.items()}
+
+
+def test_gradients_are_the_programs(folder):
+    for name in ("gpt2", "llama"):
+        model = models.model_of(name, attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0, pad_token_id=None)
+        for number, routing in enumerate(models.ROUTINGS):
+            path = folder / f"{name}{number}"
+            patched = models.patched(model, routing)
+            patched.save_pretrained(path)
+            ids = token_file(folder, 2 * CONTEXT + 1)
+            expected = program_gradients(folder, path, patched.config.kv_routing)
+            logits = patched.train()(ids[:-1].view(2, CONTEXT)).logits
+            torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[1:]).backward()
+            found = in_the_programs_order(patched)
+            assert found.keys() == expected.keys(), found.keys() ^ expected.keys()
+            for key, gradient in found.items():
+                close(gradient, expected[key], (name, routing, key))
+
+
 def test_gradients_are_those_of_the_plain_table(folder):
     """Every parameter's gradient, in float64; dead rows have none in the plain model."""
     ids, mask = models.left_padded()
