@@ -84,6 +84,22 @@ def test_exported_folders_open_in_both_ways(folder):
     close(logits_of(AutoModelForCausalLM.from_pretrained(folder / "saved"), ids), expected, "saved, by the Auto class")
 
 
+def model_to_train(name):
+    """Without dropout, and without a padding token, to whose row torch gives no gradient."""
+    return models.model_of(name, attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0, pad_token_id=None)
+
+
+def program_run(folder, path, routing, **training):
+    """The folder of a run of the program from the model in `path`, and the tokens [49] it trained on at every step."""
+    ids = token_file(folder, 2 * CONTEXT + 1)
+    config, out = folder / "run.toml", folder / f"run_{path.name}"
+    config.write_text(harness.toml(
+        model={"routing": routing}, data={"train": str(folder / "tokens.bin"), "context": CONTEXT, "order": "sequential"},
+        training={"batch_size": 2, "schedule": "constant", "warmup_steps": 0, "dropout": 0.0, **training}))
+    run_json("train", "--config", config, "--init", path, "--out", out, "--dtype", "fp32")
+    return out, ids
+
+
 def losses_of(model, ids, steps):
     """AdamW as the program has it, on the same two sequences at every step."""
     decayed = [p for p in model.parameters() if p.dim() >= 2]
@@ -106,21 +122,14 @@ def losses_of(model, ids, steps):
 def test_training_steps_are_the_programs(folder):
     """Losses and gradient norms of five steps: each loss after the first is one of weights that gradients made."""
     for name in ("gpt2", "llama"):
-        # torch gives the row of a padding token no gradient
-        model = models.model_of(name, attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0, pad_token_id=None)
+        model = model_to_train(name)
         for number, routing in enumerate(models.ROUTINGS[1:] if name == "gpt2" else models.ROUTINGS[:1]):
             path = folder / f"{name}{number}"
             patched = models.patched(model, routing)
             patched.save_pretrained(path)
-            ids = token_file(folder, 2 * CONTEXT + 1)
-            config = folder / "run.toml"
-            config.write_text(harness.toml(
-                model={"routing": patched.config.kv_routing},
-                data={"train": str(folder / "tokens.bin"), "context": CONTEXT, "order": "sequential"},
-                training={"steps": 5, "batch_size": 2, "learning_rate": 1e-3, "schedule": "constant", "warmup_steps": 0,
-                          "weight_decay": 0.1, "grad_clip": 1.0, "dropout": 0.0}))
-            run_json("train", "--config", config, "--init", path, "--out", folder / f"run{name}{number}", "--dtype", "fp32")
-            rows = [json.loads(line) for line in (folder / f"run{name}{number}" / "metrics.jsonl").read_text().splitlines()]
+            out, ids = program_run(folder, path, patched.config.kv_routing, steps=5, learning_rate=1e-3, weight_decay=0.1,
+                                   grad_clip=1.0)
+            rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
             losses, norms = losses_of(patched, ids, 5)
             assert losses[-1] < losses[0] - 0.01, losses
             for row, loss, norm in zip(rows, losses, norms, strict=True):
@@ -128,17 +137,12 @@ def test_training_steps_are_the_programs(folder):
 
 
 def program_gradients(folder, path, routing):
-    """The program's gradient of every parameter: AdamW's first moments after one step without clipping are a tenth of it."""
-    config = folder / "one_step.toml"
-    config.write_text(harness.toml(
-        model={"routing": routing}, data={"train": str(folder / "tokens.bin"), "context": CONTEXT, "order": "sequential"},
-        training={"steps": 1, "batch_size": 2, "schedule": "constant", "warmup_steps": 0, "grad_clip": 0.0, "beta1": 0.9,
-                  "dropout": 0.0}))
-    out = folder / f"one_step_{path.name}"
-    run_json("train", "--config", config, "--init", path, "--out", out, "--dtype", "fp32")
+    """The program's gradient of every parameter, and the tokens: AdamW's first moments after one step without clipping are
+    a tenth of it."""
+    out, ids = program_run(folder, path, routing, steps=1, grad_clip=0.0, beta1=0.9)
     moments = load_file(out / "latest" / "trainer.safetensors")
     return {name.removesuffix(".first_moment"): value / (1 - 0.9) for name, value in moments.items()
-            if name.endswith(".first_moment")}
+            if name.endswith(".first_moment")}, ids
 
 
 def in_the_programs_order(model):
@@ -155,13 +159,12 @@ def in_the_programs_order(model):
 
 def test_gradients_are_the_programs(folder):
     for name in ("gpt2", "llama"):
-        model = models.model_of(name, attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0, pad_token_id=None)
+        model = model_to_train(name)
         for number, routing in enumerate(models.ROUTINGS):
             path = folder / f"{name}{number}"
             patched = models.patched(model, routing)
             patched.save_pretrained(path)
-            ids = token_file(folder, 2 * CONTEXT + 1)
-            expected = program_gradients(folder, path, patched.config.kv_routing)
+            expected, ids = program_gradients(folder, path, patched.config.kv_routing)
             logits = patched.train()(ids[:-1].view(2, CONTEXT)).logits
             torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[1:]).backward()
             found = in_the_programs_order(patched)

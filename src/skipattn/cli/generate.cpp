@@ -30,10 +30,7 @@ using inference::TokenIds;
 
 constexpr int64_t kDefaultNewTokens = 100;
 
-struct GenerateArguments : CommonOptions {
-  std::string model;
-  std::string routing;
-  std::string tokenizer;
+struct GenerateArguments : CommonOptions, ModelOptions {
   std::string prompt;
   std::string prompt_file;
   std::string prompt_ids;
@@ -207,10 +204,7 @@ void add_generate_command(CLI::App& app, Action& chosen) {
                   "  skipattn generate --model gpt2/ --prompt 'The answer is' --temperature 0 --json\n"
                   "  skipattn generate --model gpt2 --routing 'sla(distance=9, heads=9)' --prompt-ids 15496,995",
                   *arguments, [arguments] { run_generate(*arguments); });
-  command->add_option("--model", arguments->model, "a model folder, or a preset (random weights from --seed)")
-      ->required();
-  command->add_option("--routing", arguments->routing, "routing to give the model; default: its own");
-  command->add_option("--tokenizer", arguments->tokenizer, "folder with the tokenizer; default: the model's");
+  add_model_options(*command, *arguments);
   CLI::Option* prompt =
       command->add_option("--prompt", arguments->prompt, "text to continue; '': start from end-of-text");
   CLI::Option* file =

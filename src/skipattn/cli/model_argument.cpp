@@ -9,6 +9,12 @@
 
 namespace skipattn::cli {
 
+void add_model_options(CLI::App& command, ModelOptions& options) {
+  command.add_option("--model", options.model, "a model folder, or a preset (random weights from --seed)")->required();
+  command.add_option("--routing", options.routing, "routing to give the model; default: its own");
+  command.add_option("--tokenizer", options.tokenizer, "folder with the tokenizer; default: the model's");
+}
+
 bool is_model_folder(const std::string& name_or_folder) {
   return name_or_folder.find('/') != std::string::npos || std::filesystem::is_directory(name_or_folder);
 }

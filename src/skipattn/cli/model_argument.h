@@ -1,6 +1,7 @@
-// --model NAME_OR_DIR: a preset with random weights, or a folder.
+// --model NAME_OR_DIR: a preset with random weights, or a folder; and what goes with it.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,6 +11,14 @@
 #include "skipattn/tokenizer/tokenizer.h"
 
 namespace skipattn::cli {
+
+/// What commands that read and write text are told about their model.
+struct ModelOptions {
+  std::string model;
+  std::string routing;
+  std::string tokenizer;
+};
+void add_model_options(CLI::App& command, ModelOptions& options);
 
 /// True when a folder is meant, false for a preset's name.
 bool is_model_folder(const std::string& name_or_folder);

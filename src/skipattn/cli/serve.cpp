@@ -20,10 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct ServeArguments : CommonOptions {
-  std::string model;
-  std::string routing;
-  std::string tokenizer;
+struct ServeArguments : CommonOptions, ModelOptions {
   std::string name;
   serving::ServerOptions server;
   serving::SchedulerOptions scheduler;
@@ -143,10 +140,7 @@ void add_serve_command(CLI::App& app, Action& chosen) {
                                   "  skipattn serve --model gpt2/ --port 8000 --slots 32 --weights int8\n"
                                   "  curl http://127.0.0.1:8080/v1/completions -d '{\"prompt\": \"Once\"}'",
                                   *arguments, [arguments] { run_serve(*arguments); });
-  command->add_option("--model", arguments->model, "a model folder, or a preset (random weights from --seed)")
-      ->required();
-  command->add_option("--routing", arguments->routing, "routing to give the model; default: its own");
-  command->add_option("--tokenizer", arguments->tokenizer, "folder with the tokenizer; default: the model's");
+  add_model_options(*command, *arguments);
   command->add_option("--name", arguments->name, "what clients call the model; default: its folder's name");
   command->add_option("--host", arguments->server.host, "address to listen on; others than the default are open to all")
       ->capture_default_str();

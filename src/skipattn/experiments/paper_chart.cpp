@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "skipattn/core/text.h"
+#include "skipattn/experiments/paper_colours.h"
 #include "skipattn/experiments/report_text.h"
 #include "skipattn/experiments/svg_axis.h"
 #include "skipattn/experiments/sweep_table.h"
@@ -17,18 +18,15 @@ namespace {
 
 constexpr double kWidth = 340, kLeft = 52, kRight = 332, kTop = 22, kPlotHeight = 160;
 constexpr double kLegendLine = 12;
-const std::string kGrid = "#e6e6e2", kAxis = "#5c6168";
-/// Those of report_style.cpp's light page.
-const std::array<std::string, 8> kColours = {"#5f6368", "#0067b0", "#cf4d00", "#00805d",
-                                             "#a8437f", "#94690a", "#2b86b8", "#7a4fb0"};
+const std::string kGrid = "#e6e6e2";
 
 std::string colour_of(size_t series) {
-  return kColours[series % kColours.size()];
+  return kPaperSeries[series % kPaperSeries.size()];
 }
 
 /// Series beyond the colours are dashed, and differ by their marks too.
 std::vector<double> dash_of(size_t series) {
-  return series < kColours.size() ? std::vector<double>{} : std::vector<double>{4, 2};
+  return series < kPaperSeries.size() ? std::vector<double>{} : std::vector<double>{4, 2};
 }
 
 /// A series' colour and mark; grey, the first, is the reference's, which charts of differences do not show.
@@ -106,14 +104,15 @@ void draw_axes(Drawing& drawing, const PaperChart& chart, const svg::Scale& x, c
   const double bottom = kTop + kPlotHeight;
   for (const svg::Tick& tick : svg::linear_ticks(y.low, y.high, 5)) {
     drawing.line({{kLeft, y(tick.value)}, {kRight, y(tick.value)}}, {.stroke = kGrid, .width = 0.6});
-    drawing.text({kLeft - 4, y(tick.value) + 2.8}, tick.label, {.anchor = Anchor::kEnd, .colour = kAxis});
+    drawing.text({kLeft - 4, y(tick.value) + 2.8}, tick.label, {.anchor = Anchor::kEnd, .colour = kPaperAxis});
   }
   for (const svg::Tick& tick : x_ticks(chart, x)) {
-    drawing.line({{x(tick.value), bottom}, {x(tick.value), bottom + 3}}, {.stroke = kAxis, .width = 0.6});
-    drawing.text({x(tick.value), bottom + 12}, tick.label, {.anchor = Anchor::kMiddle, .colour = kAxis});
+    drawing.line({{x(tick.value), bottom}, {x(tick.value), bottom + 3}}, {.stroke = kPaperAxis, .width = 0.6});
+    drawing.text({x(tick.value), bottom + 12}, tick.label, {.anchor = Anchor::kMiddle, .colour = kPaperAxis});
   }
-  drawing.line({{kLeft, bottom}, {kRight, bottom}}, {.stroke = kAxis, .width = 0.8});
-  if (chart.zero_line) drawing.line({{kLeft, y(0)}, {kRight, y(0)}}, {.stroke = kAxis, .width = 0.8, .dash = {2, 2}});
+  drawing.line({{kLeft, bottom}, {kRight, bottom}}, {.stroke = kPaperAxis, .width = 0.8});
+  if (chart.zero_line)
+    drawing.line({{kLeft, y(0)}, {kRight, y(0)}}, {.stroke = kPaperAxis, .width = 0.8, .dash = {2, 2}});
   drawing.text({(kLeft + kRight) / 2, bottom + 24}, chart.x_label, {.anchor = Anchor::kMiddle});
   drawing.text({10, kTop + kPlotHeight / 2}, chart.y_label, {.anchor = Anchor::kMiddle, .upward = true});
 }
@@ -207,22 +206,22 @@ Drawing draw_forest(const std::string& title, const std::vector<ForestRow>& rows
   drawing.text({6, 12}, title, {.size = 9, .bold = true});
   for (const svg::Tick& tick : svg::linear_ticks(x.low, x.high, 4)) {
     drawing.line({{x(tick.value), kTop}, {x(tick.value), bottom}}, {.stroke = kGrid, .width = 0.6});
-    drawing.text({x(tick.value), bottom + 11}, tick.label, {.anchor = Anchor::kMiddle, .colour = kAxis});
+    drawing.text({x(tick.value), bottom + 11}, tick.label, {.anchor = Anchor::kMiddle, .colour = kPaperAxis});
   }
-  drawing.line({{x(0), kTop}, {x(0), bottom}}, {.stroke = kAxis, .width = 0.8, .dash = {2, 2}});
+  drawing.line({{x(0), kTop}, {x(0), bottom}}, {.stroke = kPaperAxis, .width = 0.8, .dash = {2, 2}});
   drawing.text({(kNames + kRight) / 2, bottom + 24}, "difference in loss, nats per token (below 0 is better)",
                {.anchor = Anchor::kMiddle});
   double y = kTop + kRow / 2;
   for (const ForestRow& row : rows) {
     drawing.text({6, y - 1}, fitted(row.name, kNames - 12), {});
-    drawing.text({6, y + 8}, fitted(row.detail, kNames - 12, {.size = 7}), {.size = 7, .colour = kAxis});
+    drawing.text({6, y + 8}, fitted(row.detail, kNames - 12, {.size = 7}), {.size = 7, .colour = kPaperAxis});
     if (row.paired.ci95)
       drawing.line({{x(row.paired.ci95->low), y}, {x(row.paired.ci95->high), y}},
                    {.stroke = colour_of(1), .width = 1.2});
     for (const double difference : row.paired.differences)
-      drawing.circle({x(difference), y}, 1.6, {.stroke = kAxis, .width = 0.6});
+      drawing.circle({x(difference), y}, 1.6, {.stroke = kPaperAxis, .width = 0.6});
     if (row.paired.delta) draw_mark(drawing, 1, {x(*row.paired.delta), y}, 2.6);
-    if (!row.paired.delta) drawing.text({kNames + 4, y + 3}, "not measured", {.colour = kAxis});
+    if (!row.paired.delta) drawing.text({kNames + 4, y + 3}, "not measured", {.colour = kPaperAxis});
     y += kRow;
   }
   return drawing;

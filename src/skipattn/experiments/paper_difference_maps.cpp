@@ -87,17 +87,16 @@ HeatCell heat_cell(const Grid& grid, std::pair<size_t, size_t> place) {
 }
 
 std::string map_csv(const SweepResults& results, const Grid& grid, const SweepAxis& x, const SweepAxis& y) {
-  std::string out = fmt::format("{},{},name,against,seeds,difference,ci95_low,ci95_high,p_value_holm,verdict\r\n",
-                                csv_cell(x.key), csv_cell(y.key));
+  std::string out = csv_line(
+      {x.key, y.key, "name", "against", "seeds", "difference", "ci95_low", "ci95_high", "p_value_holm", "verdict"});
   for (const auto& [place, comparison] : grid.at) {
     const PairedComparison& paired = comparison->paired;
-    const auto number = [](const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; };
-    out += fmt::format(
-        "{},{},{},{},{},{},{},{},{},{}\r\n", csv_cell(setting_text(x.values[place.first])),
-        csv_cell(setting_text(y.values[place.second])), csv_cell(results.sweep.groups[comparison->group].name),
-        csv_cell(results.sweep.groups[comparison->against].name), paired.pairs(), number(paired.delta),
-        paired.ci95 ? fmt::format("{}", paired.ci95->low) : "", paired.ci95 ? fmt::format("{}", paired.ci95->high) : "",
-        number(comparison->p_value_holm), verdict_name(comparison->verdict));
+    const auto low = paired.ci95 ? std::optional(paired.ci95->low) : std::nullopt;
+    const auto high = paired.ci95 ? std::optional(paired.ci95->high) : std::nullopt;
+    out += csv_line({setting_text(x.values[place.first]), setting_text(y.values[place.second]),
+                     results.sweep.groups[comparison->group].name, results.sweep.groups[comparison->against].name,
+                     std::to_string(paired.pairs()), csv_number(paired.delta), csv_number(low), csv_number(high),
+                     csv_number(comparison->p_value_holm), std::string(verdict_name(comparison->verdict))});
   }
   return out;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "skipattn/experiments/paper_colours.h"
 #include "skipattn/experiments/report_text.h"
 #include "skipattn/experiments/svg_axis.h"
 
@@ -14,9 +15,9 @@ namespace {
 
 constexpr double kWidth = 340, kLeft = 58, kMapRight = 260, kBarWidth = 10, kMostColumn = 72, kLeastHeight = 76,
                  kLine = 9.5;
-/// Those of paper_chart.cpp's first two variants: told apart by all kinds of colour vision, and in print by the words.
-const std::string kBetterColour = "#0067b0", kWorseColour = "#cf4d00";
-const std::string kAxis = "#5c6168", kInk = "#1c1e21", kNothing = "#f1f1ee";
+/// Told apart by all kinds of colour vision, and in print by the words.
+const std::string &kBetterColour = kPaperSeries[1], &kWorseColour = kPaperSeries[2];
+const std::string kInk = "#1c1e21", kNothing = "#f1f1ee";
 
 /// Where everything lies.
 struct Frame {
@@ -89,10 +90,10 @@ void draw_cell(Drawing& drawing, const HeatCell& cell, const Frame& frame, Point
 void draw_axes(Drawing& drawing, const HeatMap& map, const Frame& frame) {
   for (size_t c = 0; c < map.columns.size(); ++c)
     drawing.text({kLeft + frame.column * (static_cast<double>(c) + 0.5), frame.bottom + 11},
-                 fitted(map.columns[c], frame.column - 2), {.anchor = Anchor::kMiddle, .colour = kAxis});
+                 fitted(map.columns[c], frame.column - 2), {.anchor = Anchor::kMiddle, .colour = kPaperAxis});
   for (size_t r = 0; r < map.rows.size(); ++r)
     drawing.text({kLeft - 5, frame.top + frame.row * (static_cast<double>(r) + 0.5) + 2.8},
-                 fitted(map.rows[r], kLeft - 24), {.anchor = Anchor::kEnd, .colour = kAxis});
+                 fitted(map.rows[r], kLeft - 24), {.anchor = Anchor::kEnd, .colour = kPaperAxis});
   drawing.text({(kLeft + frame.right) / 2, frame.bottom + 24}, map.x_label, {.anchor = Anchor::kMiddle});
   drawing.text({12, (frame.top + frame.bottom) / 2}, map.y_label, {.anchor = Anchor::kMiddle, .upward = true});
 }
@@ -108,16 +109,16 @@ void draw_scale(Drawing& drawing, const HeatMap& map, const Frame& frame) {
     // Each reaches to the end, under the next ones: no seams between them.
     drawing.polygon(box(left, y(frame.largest), right, y(from)), {.fill = heat_colour((from + to) / 2, frame.largest)});
   }
-  drawing.polygon(box(left, y(frame.largest), right, y(-frame.largest)), {.stroke = kAxis, .width = 0.6});
+  drawing.polygon(box(left, y(frame.largest), right, y(-frame.largest)), {.stroke = kPaperAxis, .width = 0.6});
   double widest = 0;
   for (const svg::Tick& tick : svg::linear_ticks(-frame.largest, frame.largest, 5)) {
     widest = std::max(widest, text_width(tick.label, {}));
-    drawing.line({{right, y(tick.value)}, {right + 3, y(tick.value)}}, {.stroke = kAxis, .width = 0.6});
-    drawing.text({right + 5, y(tick.value) + 2.8}, tick.label, {.colour = kAxis});
+    drawing.line({{right, y(tick.value)}, {right + 3, y(tick.value)}}, {.stroke = kPaperAxis, .width = 0.6});
+    drawing.text({right + 5, y(tick.value) + 2.8}, tick.label, {.colour = kPaperAxis});
   }
   const double middle = (left + right) / 2;
-  drawing.text({middle, frame.top + 3}, "worse", {.size = 7, .anchor = Anchor::kMiddle, .colour = kAxis});
-  drawing.text({middle, frame.bottom + 2}, "better", {.size = 7, .anchor = Anchor::kMiddle, .colour = kAxis});
+  drawing.text({middle, frame.top + 3}, "worse", {.size = 7, .anchor = Anchor::kMiddle, .colour = kPaperAxis});
+  drawing.text({middle, frame.bottom + 2}, "better", {.size = 7, .anchor = Anchor::kMiddle, .colour = kPaperAxis});
   drawing.text({right + widest + 17, (frame.top + frame.bottom) / 2}, map.unit,
                {.anchor = Anchor::kMiddle, .upward = true});
 }
@@ -135,7 +136,7 @@ Drawing draw_heat_map(const HeatMap& map) {
   Drawing drawing{kWidth, 0, map.title};
   drawing.text({6, 12}, map.title, {.size = 9, .bold = true});
   if (!map.subtitle.empty())
-    drawing.text({6, 23}, fitted(map.subtitle, kWidth - 12, {.size = 7}), {.size = 7, .colour = kAxis});
+    drawing.text({6, 23}, fitted(map.subtitle, kWidth - 12, {.size = 7}), {.size = 7, .colour = kPaperAxis});
   for (size_t i = 0; i < map.cells.size(); ++i) {
     const Point at{kLeft + frame.column * static_cast<double>(i % map.columns.size()),
                    frame.top + frame.row * static_cast<double>(i / map.columns.size())};
@@ -145,7 +146,7 @@ Drawing draw_heat_map(const HeatMap& map) {
   draw_scale(drawing, map, frame);
   double y = frame.bottom + 38;
   for (const std::string& note : map.notes) {
-    drawing.text({6, y}, note, {.size = 7, .colour = kAxis});
+    drawing.text({6, y}, note, {.size = 7, .colour = kPaperAxis});
     y += kLine;
   }
   drawing.height = y;

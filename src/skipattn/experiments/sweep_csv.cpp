@@ -12,17 +12,6 @@ namespace skipattn::experiments {
 
 namespace {
 
-/// Empty where there is no number; else with all its digits.
-std::string exact(std::optional<double> value) {
-  return value && std::isfinite(*value) ? fmt::format("{}", *value) : "";
-}
-
-std::string line(const std::vector<std::string>& cells) {
-  std::vector<std::string> quoted;
-  for (const std::string& cell : cells) quoted.push_back(csv_cell(cell));
-  return join(quoted, ",") + "\r\n";
-}
-
 /// Columns: the swept keys, and those that controls set.
 std::vector<std::string> setting_keys(const Sweep& sweep) {
   std::vector<std::string> keys;
@@ -42,6 +31,16 @@ std::string csv_cell(const std::string& text) {
   return quoted + "\"";
 }
 
+std::string csv_number(std::optional<double> value) {
+  return value && std::isfinite(*value) ? fmt::format("{}", *value) : "";
+}
+
+std::string csv_line(const std::vector<std::string>& cells) {
+  std::vector<std::string> quoted;
+  for (const std::string& cell : cells) quoted.push_back(csv_cell(cell));
+  return join(quoted, ",") + "\r\n";
+}
+
 std::string results_csv(const SweepResults& results) {
   const std::vector<std::string> keys = setting_keys(results.sweep);
   std::vector<std::string> header = {"name", "role"};
@@ -50,7 +49,7 @@ std::string results_csv(const SweepResults& results) {
        {"routing", "seed", "val_loss", "parameters", "kv_cache_bytes_per_token", "flops_per_token_forward",
         "tokens_per_second_median", "peak_memory_bytes_median", "problem"})
     header.emplace_back(name);
-  std::string out = line(header);
+  std::string out = csv_line(header);
   for (size_t i = 0; i < results.cells.size(); ++i) {
     const ReportVariant& v = results.cells[i].figures;
     const SweepCell& cell = results.sweep.cells[i];
@@ -61,19 +60,19 @@ std::string results_csv(const SweepResults& results) {
         row.push_back(value ? setting_text(*value) : "");
       }
       for (const std::string& text :
-           {v.routing, std::to_string(run.seed), exact(run.val_loss), exact(v.parameters),
-            exact(v.kv_cache_bytes_per_token), exact(results.cells[i].flops_per_token_forward),
-            exact(v.tokens_per_second), exact(v.peak_memory_bytes), run.problem})
+           {v.routing, std::to_string(run.seed), csv_number(run.val_loss), csv_number(v.parameters),
+            csv_number(v.kv_cache_bytes_per_token), csv_number(results.cells[i].flops_per_token_forward),
+            csv_number(v.tokens_per_second), csv_number(v.peak_memory_bytes), run.problem})
         row.push_back(text);
-      out += line(row);
+      out += csv_line(row);
     }
   }
   return out;
 }
 
 std::string comparisons_csv(const SweepResults& results) {
-  std::string out = line({"name", "against", "equal", "verdict", "pairs", "difference", "ci95_low", "ci95_high",
-                          "p_value_uncorrected", "p_value_holm", "difference_sd", "detectable_difference", "note"});
+  std::string out = csv_line({"name", "against", "equal", "verdict", "pairs", "difference", "ci95_low", "ci95_high",
+                              "p_value_uncorrected", "p_value_holm", "difference_sd", "detectable_difference", "note"});
   for (const SweepComparison& comparison : results.comparisons) {
     const PairedComparison& c = comparison.paired;
     const auto name = [&](size_t group) {
@@ -81,11 +80,11 @@ std::string comparisons_csv(const SweepResults& results) {
     };
     const auto low = c.ci95 ? std::optional(c.ci95->low) : std::nullopt;
     const auto high = c.ci95 ? std::optional(c.ci95->high) : std::nullopt;
-    out +=
-        line({name(comparison.group), name(comparison.against),
-              comparison.budget ? budget_name(*comparison.budget) : "", std::string(verdict_name(comparison.verdict)),
-              std::to_string(c.pairs()), exact(c.delta), exact(low), exact(high), exact(c.p_value),
-              exact(comparison.p_value_holm), exact(c.delta_sd), exact(comparison.detectable), c.note});
+    out += csv_line({name(comparison.group), name(comparison.against),
+                     comparison.budget ? budget_name(*comparison.budget) : "",
+                     std::string(verdict_name(comparison.verdict)), std::to_string(c.pairs()), csv_number(c.delta),
+                     csv_number(low), csv_number(high), csv_number(c.p_value), csv_number(comparison.p_value_holm),
+                     csv_number(c.delta_sd), csv_number(comparison.detectable), c.note});
   }
   return out;
 }

@@ -40,6 +40,10 @@ std::string best_sentence(const Sweep& sweep);
 
 /// A cell of a CSV file, quoted where it has to be.
 std::string csv_cell(const std::string& text);
+/// A number with all its digits; empty where there is none.
+std::string csv_number(std::optional<double> value);
+/// Cells, quoted where they have to be, as one line.
+std::string csv_line(const std::vector<std::string>& cells);
 /// Text for LaTeX: its special characters and the signs we print escaped.
 std::string latex_text(const std::string& text);
 

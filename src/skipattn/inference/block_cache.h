@@ -89,8 +89,8 @@ class CachedSequence {
 
   /// Positions that hold tokens.
   int64_t length() const { return length_; }
-  /// Takes the blocks for positions up to `length`, for itself from length() on, which become part of the sequence when stored and advanced to. Throws
-  /// InputError beyond the positions given to the constructor.
+  /// Takes the blocks for positions up to `length`, shared ones from length() on for itself. They become part of the
+  /// sequence when stored and advanced to. Throws InputError beyond the positions given to the constructor.
   void reserve(int64_t length);
   /// The sequence now is this long, at most what is reserved. Shorter: what is behind is forgotten, its blocks given back.
   void set_length(int64_t length);

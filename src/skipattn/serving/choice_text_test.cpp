@@ -67,13 +67,23 @@ TEST(ChoiceText, EntriesOfAPromptHaveOffsetsFromItsBeginning) {
   EXPECT_EQ(text.new_tokens(), 1);
 }
 
-TEST(ChoiceText, AStopStringTakesItsTokensEntriesWithIt) {
-  const ServedModel model = test_served_model();
-  CompletionRequest request;
-  request.logprobs = 0;
-  request.stop = {" 8 9"};
-  const Prompt prompt{{1}, 0};
-  ChoiceText text(model, request, prompt);
+/// A text that ends at " 8 9", with log-probabilities.
+class StoppedText : public testing::Test {
+ protected:
+  static CompletionRequest request() {
+    CompletionRequest request;
+    request.logprobs = 0;
+    request.stop = {" 8 9"};
+    return request;
+  }
+
+  const ServedModel model_ = test_served_model();
+  const CompletionRequest request_ = request();
+  const Prompt prompt_{{1}, 0};
+  ChoiceText text{model_, request_, prompt_};
+};
+
+TEST_F(StoppedText, AStopStringTakesItsTokensEntriesWithIt) {
   EXPECT_THAT(names(text.push(drawn(7))), ElementsAre("7"));
   const ChoiceText::Piece held = text.push(drawn(8));
   EXPECT_EQ(held.text, "");
@@ -83,13 +93,7 @@ TEST(ChoiceText, AStopStringTakesItsTokensEntriesWithIt) {
   EXPECT_THAT(names(text.finish()), IsEmpty());
 }
 
-TEST(ChoiceText, WhatWasHeldBackComesWhenTheTextEnds) {
-  const ServedModel model = test_served_model();
-  CompletionRequest request;
-  request.logprobs = 0;
-  request.stop = {" 8 9"};
-  const Prompt prompt{{1}, 0};
-  ChoiceText text(model, request, prompt);
+TEST_F(StoppedText, WhatWasHeldBackComesWhenTheTextEnds) {
   text.push(drawn(7));
   text.push(drawn(8));
   const ChoiceText::Piece rest = text.finish();
