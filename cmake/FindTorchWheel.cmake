@@ -14,13 +14,14 @@ else()
 endif()
 foreach(_python IN LISTS _candidates)
   execute_process(
-    COMMAND ${CMAKE_COMMAND} -E env ${_hidden} ${_python} -c "import torch; print(torch.__path__[0]); print(torch.__version__); print(int(torch._C._GLIBCXX_USE_CXX11_ABI))"
+    COMMAND ${CMAKE_COMMAND} -E env ${_hidden} ${_python} -c "import torch; print(torch.__path__[0]); print(torch.__version__); print(int(torch._C._GLIBCXX_USE_CXX11_ABI)); print(torch.version.cuda or 0)"
     OUTPUT_VARIABLE _found RESULT_VARIABLE _status ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
   if(_status EQUAL 0)
     string(REPLACE "\n" ";" _found "${_found}")
     list(GET _found 0 TorchWheel_ROOT)
     list(GET _found 1 TorchWheel_VERSION)
     list(GET _found 2 TorchWheel_CXX11_ABI)
+    list(GET _found 3 TorchWheel_CUDA)  # the CUDA version it was built for; 0: the CPU build
     set(TorchWheel_PYTHON ${_python} CACHE INTERNAL "The python that imports this torch")
     break()
   endif()
@@ -46,4 +47,13 @@ if(TorchWheel_FOUND AND NOT TARGET torch::cpu)
   if(NOT SKIPATTN_WHEEL)
     target_link_options(torch::cpu INTERFACE -Wl,-rpath,${TorchWheel_ROOT}/lib)
   endif()
+endif()
+
+# What code for cards needs besides, as torch::cuda.
+if(TorchWheel_FOUND AND TorchWheel_CUDA AND NOT TARGET torch::cuda)
+  add_library(torch::cuda INTERFACE IMPORTED GLOBAL)
+  # No symbol of ours asks for libtorch_cuda.so, whose start-up registers torch's own kernels; it finds its libraries itself.
+  target_link_libraries(torch::cuda INTERFACE torch::cpu ${TorchWheel_ROOT}/lib/libc10_cuda.so
+    -Wl,--push-state,--no-as-needed ${TorchWheel_ROOT}/lib/libtorch_cuda.so -Wl,--pop-state
+    -Wl,--unresolved-symbols=ignore-in-shared-libs)
 endif()

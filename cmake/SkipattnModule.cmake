@@ -1,12 +1,19 @@
 # skipattn_module(NAME [TORCH] [WHOLE_ARCHIVE] [DEPENDS modules and libraries...])
-# Every folder of src/skipattn is one static library, skipattn_NAME, of all its *.cpp files, and one test program,
-# NAME_test, of its *_test.cpp files. TORCH: may include ATen headers (they are precompiled once, in attention/).
+# Every folder of src/skipattn is one static library, skipattn_NAME, of all its *.cpp files (for cuda/ see SkipattnCuda), and
+# one test program, NAME_test, of its *_test.cpp files. TORCH: may include ATen headers (they are precompiled once, in attention/).
 # WHOLE_ARCHIVE: keep objects that only register themselves (torch operators).
 function(skipattn_module name)
   cmake_parse_arguments(arg "TORCH;WHOLE_ARCHIVE" "" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/cpu/*.cpp
-    ${CMAKE_CURRENT_SOURCE_DIR}/cpu/kernels/*.cpp)
-  set(tests ${sources})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/fused/*.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/cpu/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/cpu/kernels/*.cpp)
+  skipattn_cuda_files(cuda_files cuda_stand_in)
+  if(NOT cuda_stand_in OR SKIPATTN_CUDA_LINKS)
+    list(APPEND sources ${cuda_files})
+  else()
+    list(APPEND sources ${cuda_stand_in})
+  endif()
+  file(GLOB cuda_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*_test.cpp)
+  set(tests ${sources} ${cuda_tests})
   list(FILTER sources EXCLUDE REGEX "_(test|main)\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
 
@@ -31,12 +38,27 @@ function(skipattn_module name)
   if(arg_TORCH)
     skipattn_use_torch(skipattn_${name}_objects)
   endif()
+  if(cuda_stand_in)
+    skipattn_compile_cuda(${name} "${cuda_files}")
+  endif()
 
   if(SKIPATTN_TESTS AND tests)
     skipattn_test(${name}_test SOURCES ${tests} DEPENDS skipattn_${name})
     if(arg_TORCH)
       skipattn_use_torch(${name}_test)
     endif()
+  endif()
+endfunction()
+
+# Kernels for cards: in the module where they can be linked, else by themselves to see that they compile.
+function(skipattn_compile_cuda name files)
+  if(SKIPATTN_CUDA_LINKS)
+    skipattn_use_cuda(skipattn_${name}_objects)
+    target_link_libraries(skipattn_${name}_objects PUBLIC torch::cuda CUDA::cudart_static)
+  elseif(SKIPATTN_CUDA_COMPILES)
+    add_library(skipattn_${name}_cuda_compiles OBJECT ${files})
+    target_link_libraries(skipattn_${name}_cuda_compiles PRIVATE skipattn_flags torch::cpu)
+    skipattn_use_cuda(skipattn_${name}_cuda_compiles)
   endif()
 endfunction()
 

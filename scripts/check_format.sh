@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-mapfile -t files < <(git ls-files 'src/*.cpp' 'src/*.h' 'bench/*.cpp' 'tests/*.cpp' 'tests/*.h' 'cmake/*.cpp' 'python/*.cpp')
+mapfile -t files < <(git ls-files 'src/*.cpp' 'src/*.h' 'src/*.cu' 'bench/*.cpp' 'tests/*.cpp' 'tests/*.h' 'cmake/*.cpp' 'python/*.cpp')
 if command -v clang-format >/dev/null; then
   if [[ "${1:-}" == --fix ]]; then
     clang-format -i "${files[@]}"

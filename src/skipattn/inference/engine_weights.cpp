@@ -4,7 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include "skipattn/core/errors.h"
-#include "skipattn/model/cpu/rotary.h"
+#include "skipattn/model/fused/rotary.h"
 #include "skipattn/model/rotary_config.h"
 
 namespace skipattn::inference {
@@ -64,7 +64,7 @@ EngineWeights::EngineWeights(const model::Decoder& decoder, Dtype dtype)
   head = table.head == table.token_embedding ? token_embedding : linear(parameter(table.head), {});
   if (config_.is_llama()) {
     rotary_angles =
-        model::cpu::rotary_table(config_.positions, model::rotary_frequencies(config_.rotary, config_.head_width));
+        model::fused::rotary_table(config_.positions, model::rotary_frequencies(config_.rotary, config_.head_width));
   } else {
     position_embedding = fp32(parameter(table.position_embedding).to(compute_dtype()));
   }

@@ -8,10 +8,10 @@
 
 #include "skipattn/core/operation_timer.h"
 #include "skipattn/model/attend.h"
-#include "skipattn/model/cpu/gelu.h"
-#include "skipattn/model/cpu/layer_norm.h"
 #include "skipattn/model/cpu/rows.h"
-#include "skipattn/model/cpu/swiglu.h"
+#include "skipattn/model/fused/gelu.h"
+#include "skipattn/model/fused/layer_norm.h"
+#include "skipattn/model/fused/swiglu.h"
 #include "skipattn/model/matmul.h"
 
 namespace skipattn::inference {
@@ -119,13 +119,13 @@ void Prefill::embed(Pass& pass) const {
 
 void Prefill::norm(Pass& pass, const Norm& norm) {
   const OperationTimer timer("norm");
-  model::cpu::NormForward call;
+  model::fused::NormForward call;
   call.residual = pass.residual;
   call.branch = pass.branch;
   if (pass.branch.defined()) call.sum = pass.residual;
   call.normed = pass.normed;
   call.statistics = pass.statistics;
-  model::cpu::layer_norm_forward(call, {norm.weight, norm.bias, norm.epsilon, norm.centred});
+  model::fused::layer_norm_forward(call, {norm.weight, norm.bias, norm.epsilon, norm.centred});
   pass.branch = at::Tensor();
 }
 
@@ -256,10 +256,10 @@ at::Tensor Prefill::activated(const at::Tensor& hidden) const {
   const OperationTimer timer("activation");
   if (weights_.activation == model::Activation::kSwiGlu) {
     const at::Tensor output = at::empty({hidden.size(0), hidden.size(1) / 2}, hidden.options());
-    model::cpu::swiglu_forward(hidden, output);
+    model::fused::swiglu_forward(hidden, output);
     return output;
   }
-  model::cpu::gelu_forward(hidden, hidden, weights_.activation == model::Activation::kGelu);
+  model::fused::gelu_forward(hidden, hidden, weights_.activation == model::Activation::kGelu);
   return hidden;
 }
 

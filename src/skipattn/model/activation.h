@@ -1,4 +1,4 @@
-// What an MLP does between its two products, in plain torch operations; cpu/gelu.h and cpu/swiglu.h are the fused forms.
+// What an MLP does between its two products, in plain torch operations; fused/gelu.h and fused/swiglu.h are the fused forms.
 #pragma once
 
 #include <ATen/core/Tensor.h>

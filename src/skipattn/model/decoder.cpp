@@ -124,7 +124,7 @@ at::Tensor Decoder::embed(const Input& input, const at::Tensor& positions, const
   return seeded_dropout(residual, options.dropout, derive_seed(options.dropout_seed, "embedding"));
 }
 
-cpu::NormParameters Decoder::final_norm() const {
+fused::NormParameters Decoder::final_norm() const {
   const at::Tensor* bias = find(table_.norm_bias);
   return norm_parameters(layouts_[0], parameters_[table_.norm_weight], bias ? *bias : at::Tensor());
 }

@@ -76,7 +76,7 @@ class Decoder {
   /// hidden [..., D] -> logits [..., vocabulary]
   at::Tensor logits(const at::Tensor& hidden) const;
   /// The norm after the last layer.
-  cpu::NormParameters final_norm() const;
+  fused::NormParameters final_norm() const;
   /// The vocabulary head's matrix [vocabulary, D].
   const at::Tensor& head_weight() const;
 

@@ -6,7 +6,7 @@
 
 #include "skipattn/core/operation_timer.h"
 #include "skipattn/core/random.h"
-#include "skipattn/model/cpu/dropout.h"
+#include "skipattn/model/fused/dropout.h"
 #include "skipattn/model/norm.h"
 
 namespace skipattn::model {
@@ -111,7 +111,7 @@ LayerWeights LayerWeights::from_list(const std::vector<at::Tensor>& tensors) {
   return weights;
 }
 
-cpu::NormParameters norm_parameters(const LayerLayout& layout, const at::Tensor& weight, const at::Tensor& bias) {
+fused::NormParameters norm_parameters(const LayerLayout& layout, const at::Tensor& weight, const at::Tensor& bias) {
   return {.weight = weight, .bias = bias, .epsilon = layout.norm_epsilon, .centred = !layout.rms_norm};
 }
 
@@ -119,7 +119,7 @@ at::Tensor seeded_dropout(const at::Tensor& x, double p, uint64_t seed) {
   if (p <= 0) return x;
   // Made on the CPU so that a seed means the same mask on every device.
   const at::Tensor keep = at::empty(x.sizes(), at::TensorOptions(at::kFloat));
-  cpu::dropout_mask(keep, p, seed);
+  fused::dropout_mask(keep, p, seed);
   const at::ScalarType wide = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   return (x * keep.to(x.device(), wide) * (1.0 / (1.0 - p))).to(x.scalar_type());
 }

@@ -10,7 +10,7 @@
 #include "skipattn/attention/routed_attention.h"
 #include "skipattn/model/activation.h"
 #include "skipattn/model/config.h"
-#include "skipattn/model/cpu/layer_norm.h"
+#include "skipattn/model/fused/layer_norm.h"
 #include "skipattn/model/rotary.h"
 #include "skipattn/routing/plan.h"
 
@@ -89,7 +89,7 @@ LayerResult run_layer_recomputed(const LayerLayout& layout, const LayerWeights& 
                                  const std::vector<KeyValues>& lower, const LayerCall& call);
 
 /// A norm of the layer, with its kind and epsilon.
-cpu::NormParameters norm_parameters(const LayerLayout& layout, const at::Tensor& weight, const at::Tensor& bias = {});
+fused::NormParameters norm_parameters(const LayerLayout& layout, const at::Tensor& weight, const at::Tensor& bias = {});
 
 /// Zeroes elements with probability p and scales the rest by 1/(1-p); the mask is a pure function of `seed`.
 at::Tensor seeded_dropout(const at::Tensor& x, double p, uint64_t seed);

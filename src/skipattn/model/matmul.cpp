@@ -4,6 +4,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include "skipattn/model/cpu/gemm.h"
+#include "skipattn/model/fused/column_sums.h"
 
 namespace skipattn::model {
 
@@ -44,7 +45,7 @@ cpu::GemmProblem problem(const at::Tensor& c, int64_t k, const cpu::GemmOperand&
 }
 
 void library_forward(at::Tensor y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (x.scalar_type() == at::kFloat) {
+  if (x.scalar_type() == at::kFloat && x.is_cpu()) {
     y.copy_(onednn_fp32(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt));
   } else if (bias.defined()) {
     at::addmm_out(y, bias, x, weight.t());
@@ -54,7 +55,7 @@ void library_forward(at::Tensor y, const at::Tensor& x, const at::Tensor& weight
 }
 
 void library_input_gradient(at::Tensor dx, const at::Tensor& dy, const at::Tensor& weight) {
-  if (dy.scalar_type() == at::kFloat) {
+  if (dy.scalar_type() == at::kFloat && dy.is_cpu()) {
     dx.copy_(onednn_fp32(dy, weight.t(), std::nullopt));
   } else {
     at::mm_out(dx, dy, weight);
@@ -64,14 +65,19 @@ void library_input_gradient(at::Tensor dx, const at::Tensor& dy, const at::Tenso
 void library_weight_gradient(const LinearGradient& gradient, const at::Tensor& dy, const at::Tensor& x) {
   const at::Tensor product =
       dy.scalar_type() == at::kFloat ? onednn_fp32(dy.t(), x.t(), std::nullopt) : at::mm(dy.t(), x);
-  const at::Tensor column_sums = gradient.bias.defined() ? dy.sum(0, false, at::kFloat) : at::Tensor();
-  if (gradient.add) {
-    gradient.weight.add_(product);
-    if (gradient.bias.defined()) gradient.bias.add_(column_sums);
+  gradient.add ? gradient.weight.add_(product) : gradient.weight.copy_(product);
+  if (gradient.bias.defined()) fused::column_sums(dy, gradient.bias, gradient.add);
+}
+
+/// On a card, torch's products: half-precision operands give gradients of weights in fp32 directly.
+void cuda_weight_gradient(const LinearGradient& gradient, const at::Tensor& dy, const at::Tensor& x) {
+  at::Tensor weight = gradient.weight;
+  if (dy.scalar_type() == at::kFloat) {
+    gradient.add ? at::addmm_out(weight, weight, dy.t(), x) : at::mm_out(weight, dy.t(), x);
   } else {
-    gradient.weight.copy_(product);
-    if (gradient.bias.defined()) gradient.bias.copy_(column_sums);
+    gradient.add ? at::addmm_out(weight, weight, dy.t(), x, at::kFloat) : at::mm_out(weight, dy.t(), x, at::kFloat);
   }
+  if (gradient.bias.defined()) fused::column_sums(dy, gradient.bias, gradient.add);
 }
 
 }  // namespace
@@ -92,6 +98,7 @@ void linear_input_gradient(const at::Tensor& dx, const at::Tensor& dy, const at:
 }
 
 void linear_weight_gradient(const LinearGradient& gradient, const at::Tensor& dy, const at::Tensor& x) {
+  if (dy.is_cuda()) return cuda_weight_gradient(gradient, dy, x);
   if (!is_ours(dy)) return library_weight_gradient(gradient, dy, x);
   cpu::GemmProblem product = problem(gradient.weight, dy.size(0), operand(dy, /*transposed=*/true), operand(x));
   product.bf16 = dy.scalar_type() == at::kBFloat16;

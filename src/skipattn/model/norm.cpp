@@ -6,7 +6,7 @@
 
 namespace skipattn::model {
 
-at::Tensor normalize(const at::Tensor& x, const cpu::NormParameters& norm, at::ScalarType dtype) {
+at::Tensor normalize(const at::Tensor& x, const fused::NormParameters& norm, at::ScalarType dtype) {
   const OperationTimer timer("norm forward");
   const at::Tensor wide = x.to(norm.weight.scalar_type());
   if (norm.centred) {

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "skipattn/model/arena.h"
-#include "skipattn/model/cpu/layer_norm.h"
+#include "skipattn/model/fused/layer_norm.h"
 #include "skipattn/model/memory_plan.h"
 
 namespace skipattn::model {
@@ -59,13 +59,13 @@ class Builder {
   }
 
   /// Places everything; the tensors keep the arena alive.
-  at::Tensor build() {
+  at::Tensor build(at::Device device) {
     plan_.place();
-    const at::Tensor arena = map_memory(plan_.total());
+    const at::Tensor arena = map_memory(plan_.total(), device);
     for (const Waiting& item : waiting_)
       *item.target = at::from_blob(
           static_cast<char*>(arena.data_ptr()) + plan_.offset(item.number), item.sizes, [arena](void*) {},
-          at::TensorOptions(item.dtype));
+          at::TensorOptions(item.dtype).device(device));
     return arena;
   }
 
@@ -205,7 +205,7 @@ class Planner {
     add(to_.gradient, {rows(), width}, at::kFloat, clock_.output_backward(), clock_.end());
     add_rows(to_.rounded, width, clock_.output_backward(), clock_.end());
     const int64_t widest = std::max(width, layouts_[0].head_width);
-    add(to_.norm_sums, {cpu::norm_scratch(widest)}, at::kFloat, clock_.output_backward(), clock_.end());
+    add(to_.norm_sums, {fused::norm_scratch(widest)}, at::kFloat, clock_.output_backward(), clock_.end());
   }
 
   const ModelConfig& config_;
@@ -224,7 +224,7 @@ PassBuffers make_pass_buffers(const ModelConfig& config, const std::vector<Layer
   PassBuffers buffers;
   Builder builder;
   Planner(config, layouts, dtype, shape, buffers).add_all(builder);
-  buffers.arena = builder.build();
+  buffers.arena = builder.build(shape.device);
   if (!shape.recompute) buffers.backward = buffers.forward;
   return buffers;
 }

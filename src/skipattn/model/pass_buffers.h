@@ -18,6 +18,7 @@ struct PassShape {
   int64_t length = 0;  ///< T, tokens of each
   bool recompute =
       false;  ///< keep layer inputs and borrowed keys and values only; layers run again in the backward pass
+  at::Device device = at::kCPU;
   int64_t loss_bytes = 0;  ///< scratch for the loss, alive between the forward and the backward pass
   bool operator==(const PassShape&) const = default;
 };

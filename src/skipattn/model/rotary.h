@@ -1,4 +1,4 @@
-// Rotary position embedding (Su et al. 2021) in plain torch operations; cpu/rotary.h is the fused form. Element i of a
+// Rotary position embedding (Su et al. 2021) in plain torch operations; fused/rotary.h is the fused form. Element i of a
 // head and element i + d/2 are one pair, as in Llama's files.
 #pragma once
 

@@ -1,5 +1,5 @@
 // Rotary position embedding (Su et al. 2021) in numbers: how fast each pair of a head's elements turns with the position.
-// Independent of torch; the turning itself is rotary.h (plain) and cpu/rotary.h (fused).
+// Independent of torch; the turning itself is rotary.h (plain) and fused/rotary.h (fused).
 #pragma once
 
 #include <cstdint>

@@ -7,9 +7,10 @@
 
 #include "skipattn/core/operation_timer.h"
 #include "skipattn/core/random.h"
-#include "skipattn/model/cpu/dropout.h"
-#include "skipattn/model/cpu/embedding.h"
-#include "skipattn/model/cpu/layer_norm.h"
+#include "skipattn/model/fused/dropout.h"
+#include "skipattn/model/fused/embedding.h"
+#include "skipattn/model/fused/kernels.h"
+#include "skipattn/model/fused/layer_norm.h"
 
 namespace skipattn::model {
 
@@ -19,14 +20,16 @@ bool TrainingPass::serves(const Decoder& decoder) {
   const at::Tensor& table = decoder.parameters()[decoder.table().token_embedding];
   const at::Tensor& norm = decoder.parameters()[decoder.table().norm_weight];
   const bool type = table.scalar_type() == at::kFloat || table.scalar_type() == at::kBFloat16;
-  return table.is_cpu() && type && norm.scalar_type() == at::kFloat;
+  return fused::has_kernels(table.device()) && type && norm.scalar_type() == at::kFloat;
 }
 
 void TrainingPass::prepare(const PassShape& shape) {
-  if (shape == shape_) return;
+  PassShape wanted = shape;
+  wanted.device = decoder_.head_weight().device();
+  if (wanted == shape_) return;
   buffers_ = {};  // before the new ones are made
-  buffers_ = make_pass_buffers(decoder_.config(), decoder_.layouts(), decoder_.dtype(), shape);
-  shape_ = shape;
+  buffers_ = make_pass_buffers(decoder_.config(), decoder_.layouts(), decoder_.dtype(), wanted);
+  shape_ = wanted;
 }
 
 void TrainingPass::embed() {
@@ -34,10 +37,11 @@ void TrainingPass::embed() {
   const auto& parameters = decoder_.parameters();
   const ParameterTable& table = decoder_.table();
   const at::Tensor& residual = buffers_.residual[0];
-  cpu::embed(parameters[table.token_embedding], tokens_,
-             table.position_embedding < 0 ? at::Tensor() : parameters[table.position_embedding], positions_, residual);
+  fused::embed(parameters[table.token_embedding], tokens_,
+               table.position_embedding < 0 ? at::Tensor() : parameters[table.position_embedding], positions_,
+               residual);
   if (options_.dropout > 0)
-    cpu::drop_in_place(residual, options_.dropout, derive_seed(options_.dropout_seed, "embedding"));
+    fused::drop_in_place(residual, options_.dropout, derive_seed(options_.dropout_seed, "embedding"));
 }
 
 const at::Tensor& TrainingPass::forward(const Input& input, const PassOptions& options) {
@@ -47,8 +51,8 @@ const at::Tensor& TrainingPass::forward(const Input& input, const PassOptions& o
                         "training pass prepared for another shape than ", input.tokens.sizes());
   options_ = options;
   tokens_ = input.tokens.reshape({-1});
-  positions_ =
-      input.positions ? input.positions->reshape({-1}) : at::arange(shape_.length, at::kLong).repeat(shape_.batch);
+  positions_ = input.positions ? input.positions->reshape({-1})
+                               : at::arange(shape_.length, tokens_.options()).repeat(shape_.batch);
   first_key_ = input.first_key;
   windowed_.clear();
   const int64_t layers = decoder_.config().layers;
@@ -64,15 +68,15 @@ const at::Tensor& TrainingPass::forward(const Input& input, const PassOptions& o
   }
 
   embed();
-  if (decoder_.config().is_llama()) make_rotary_table();
+  if (decoder_.config().is_llama()) make_rotary_table(input);
   for (int64_t l = 0; l < layers; ++l) forward_layer(l);
   const OperationTimer timer("norm forward");
-  cpu::layer_norm_forward({.residual = buffers_.forward[layers - 1].middle,
-                           .branch = buffers_.branch[layers - 1],
-                           .sum = buffers_.residual[layers],
-                           .normed = buffers_.output,
-                           .statistics = buffers_.final_statistics},
-                          decoder_.final_norm());
+  fused::layer_norm_forward({.residual = buffers_.forward[layers - 1].middle,
+                             .branch = buffers_.branch[layers - 1],
+                             .sum = buffers_.residual[layers],
+                             .normed = buffers_.output,
+                             .statistics = buffers_.final_statistics},
+                            decoder_.final_norm());
   return buffers_.output;
 }
 
@@ -82,17 +86,17 @@ void TrainingPass::backward(const ParameterGradients& gradients) {
   const ParameterTable& table = decoder_.table();
   {
     const OperationTimer timer("norm backward");
-    cpu::layer_norm_backward({.input = buffers_.residual[layers],
-                              .statistics = buffers_.final_statistics,
-                              .normed_gradient = buffers_.output_gradient,
-                              .gradient = buffers_.gradient,
-                              .first = true,
-                              .rounded = buffers_.rounded,
-                              .weight_gradient = gradients.at(table.norm_weight),
-                              .bias_gradient = gradients.at(table.norm_bias),
-                              .add = gradients.add,
-                              .scratch = buffers_.norm_sums},
-                             decoder_.final_norm());
+    fused::layer_norm_backward({.input = buffers_.residual[layers],
+                                .statistics = buffers_.final_statistics,
+                                .normed_gradient = buffers_.output_gradient,
+                                .gradient = buffers_.gradient,
+                                .first = true,
+                                .rounded = buffers_.rounded,
+                                .weight_gradient = gradients.at(table.norm_weight),
+                                .bias_gradient = gradients.at(table.norm_bias),
+                                .add = gradients.add,
+                                .scratch = buffers_.norm_sums},
+                               decoder_.final_norm());
   }
   for (int64_t l = layers - 1; l >= 0; --l) {
     if (shape_.recompute) rerun_layer(l);
@@ -109,13 +113,13 @@ void TrainingPass::backward_embedding(const ParameterGradients& gradients) {
   const at::Tensor& tokens = gradients.tensors[table.token_embedding];
   const at::Tensor positions = gradients.at(table.position_embedding);
   if (!gradients.add) {
-    if (table.head != table.token_embedding) cpu::set_to_zero(tokens);
-    if (positions.defined()) cpu::set_to_zero(positions);
+    if (table.head != table.token_embedding) fused::set_to_zero(tokens);
+    if (positions.defined()) fused::set_to_zero(positions);
   }
   if (options_.dropout > 0)
-    cpu::drop_in_place(buffers_.gradient, options_.dropout, derive_seed(options_.dropout_seed, "embedding"));
-  cpu::add_embedding_gradient(tokens, tokens_, buffers_.gradient);
-  if (positions.defined()) cpu::add_embedding_gradient(positions, positions_, buffers_.gradient);
+    fused::drop_in_place(buffers_.gradient, options_.dropout, derive_seed(options_.dropout_seed, "embedding"));
+  fused::add_embedding_gradient(tokens, tokens_, buffers_.gradient);
+  if (positions.defined()) fused::add_embedding_gradient(positions, positions_, buffers_.gradient);
 }
 
 }  // namespace skipattn::model

@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "skipattn/model/attend.h"
-#include "skipattn/model/cpu/layer_norm.h"
 #include "skipattn/model/decoder.h"
+#include "skipattn/model/fused/layer_norm.h"
 #include "skipattn/model/matmul.h"
 #include "skipattn/model/pass_buffers.h"
 
@@ -47,7 +47,7 @@ class TrainingPass {
   /// The decoder must outlive the pass; its parameters may change between passes, not within one.
   explicit TrainingPass(const Decoder& decoder);
 
-  /// Whether a decoder of this device and dtype can be run (CPU, bf16 or fp32 with fp32 norms).
+  /// Whether a decoder of this device and dtype can be run (a device with fused kernels; bf16 or fp32 with fp32 norms).
   static bool serves(const Decoder& decoder);
 
   /// Makes the buffers, unless they are of this shape already.
@@ -67,7 +67,7 @@ class TrainingPass {
 
  private:
   void embed();
-  void make_rotary_table();
+  void make_rotary_table(const Input& input);
   void forward_layer(int64_t layer);
   void start_layer(int64_t layer);
   void attend_layer(int64_t layer, const LayerBuffers& to, const at::Tensor& normed);
@@ -87,8 +87,8 @@ class TrainingPass {
   void backward_projection(int64_t layer, const ParameterGradients& gradients);
   void backward_embedding(const ParameterGradients& gradients);
 
-  cpu::NormParameters norm1(int64_t layer) const;
-  cpu::NormParameters norm2(int64_t layer) const;
+  fused::NormParameters norm1(int64_t layer) const;
+  fused::NormParameters norm2(int64_t layer) const;
   uint64_t layer_seed(int64_t layer) const;
   void drop(const at::Tensor& x, int64_t layer, const char* place) const;
   AttentionInput attention_input(int64_t layer, const at::Tensor& qkv);

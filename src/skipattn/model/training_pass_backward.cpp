@@ -2,7 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "skipattn/core/operation_timer.h"
-#include "skipattn/model/cpu/layer_norm.h"
+#include "skipattn/model/fused/layer_norm.h"
 #include "skipattn/model/matmul.h"
 #include "skipattn/model/training_pass.h"
 
@@ -34,17 +34,17 @@ void TrainingPass::backward_mlp(int64_t layer, const ParameterGradients& gradien
   }
   {
     const OperationTimer timer("norm backward");
-    cpu::layer_norm_backward({.input = from.middle,
-                              .statistics = from.statistics2,
-                              .normed_gradient = buffers_.normed2_gradient[layer],
-                              .gradient = buffers_.gradient,
-                              .rounded = buffers_.rounded,
-                              .normed = buffers_.normed2[layer],
-                              .weight_gradient = gradients.at(index.norm2_weight),
-                              .bias_gradient = gradients.at(index.norm2_bias),
-                              .add = gradients.add,
-                              .scratch = buffers_.norm_sums},
-                             norm2(layer));
+    fused::layer_norm_backward({.input = from.middle,
+                                .statistics = from.statistics2,
+                                .normed_gradient = buffers_.normed2_gradient[layer],
+                                .gradient = buffers_.gradient,
+                                .rounded = buffers_.rounded,
+                                .normed = buffers_.normed2[layer],
+                                .weight_gradient = gradients.at(index.norm2_weight),
+                                .bias_gradient = gradients.at(index.norm2_bias),
+                                .add = gradients.add,
+                                .scratch = buffers_.norm_sums},
+                               norm2(layer));
   }
   const OperationTimer timer("gemm backward");
   linear_weight_gradient(gradients.linear(index.up_weight, index.up_bias), up_gradient, buffers_.normed2[layer]);
@@ -108,17 +108,17 @@ void TrainingPass::backward_projection(int64_t layer, const ParameterGradients& 
   }
   {
     const OperationTimer timer("norm backward");
-    cpu::layer_norm_backward({.input = buffers_.residual[layer],
-                              .statistics = from.statistics1,
-                              .normed_gradient = buffers_.normed1_gradient[layer],
-                              .gradient = buffers_.gradient,
-                              .rounded = buffers_.rounded,
-                              .normed = buffers_.normed1[layer],
-                              .weight_gradient = gradients.at(index.norm1_weight),
-                              .bias_gradient = gradients.at(index.norm1_bias),
-                              .add = gradients.add,
-                              .scratch = buffers_.norm_sums},
-                             norm1(layer));
+    fused::layer_norm_backward({.input = buffers_.residual[layer],
+                                .statistics = from.statistics1,
+                                .normed_gradient = buffers_.normed1_gradient[layer],
+                                .gradient = buffers_.gradient,
+                                .rounded = buffers_.rounded,
+                                .normed = buffers_.normed1[layer],
+                                .weight_gradient = gradients.at(index.norm1_weight),
+                                .bias_gradient = gradients.at(index.norm1_bias),
+                                .add = gradients.add,
+                                .scratch = buffers_.norm_sums},
+                               norm1(layer));
   }
   const OperationTimer timer("gemm backward");
   linear_weight_gradient(gradients.linear(index.qkv_weight, index.qkv_bias), qkv_gradient, buffers_.normed1[layer]);

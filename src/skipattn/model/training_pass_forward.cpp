@@ -4,7 +4,7 @@
 
 #include "skipattn/core/operation_timer.h"
 #include "skipattn/core/random.h"
-#include "skipattn/model/cpu/dropout.h"
+#include "skipattn/model/fused/dropout.h"
 #include "skipattn/model/matmul.h"
 #include "skipattn/model/training_pass.h"
 
@@ -75,19 +75,19 @@ uint64_t TrainingPass::layer_seed(int64_t layer) const {
 void TrainingPass::drop(const at::Tensor& x, int64_t layer, const char* place) const {
   if (options_.dropout <= 0) return;
   const OperationTimer timer("dropout");
-  cpu::drop_in_place(x, options_.dropout, derive_seed(layer_seed(layer), place));
+  fused::drop_in_place(x, options_.dropout, derive_seed(layer_seed(layer), place));
 }
 
-cpu::NormParameters TrainingPass::norm1(int64_t layer) const {
+fused::NormParameters TrainingPass::norm1(int64_t layer) const {
   return norm_parameters(decoder_.layouts()[layer], weights_[layer].norm1_weight, weights_[layer].norm1_bias);
 }
-cpu::NormParameters TrainingPass::norm2(int64_t layer) const {
+fused::NormParameters TrainingPass::norm2(int64_t layer) const {
   return norm_parameters(decoder_.layouts()[layer], weights_[layer].norm2_weight, weights_[layer].norm2_bias);
 }
 
 void TrainingPass::start_layer(int64_t layer) {
   const OperationTimer timer("norm forward");
-  cpu::NormForward call;
+  fused::NormForward call;
   call.normed = buffers_.normed[layer];
   call.statistics = buffers_.forward[layer].statistics1;
   if (layer == 0) {
@@ -97,7 +97,7 @@ void TrainingPass::start_layer(int64_t layer) {
     call.branch = buffers_.branch[layer - 1];
     call.sum = buffers_.residual[layer];
   }
-  cpu::layer_norm_forward(call, norm1(layer));
+  fused::layer_norm_forward(call, norm1(layer));
 }
 
 void TrainingPass::attend_layer(int64_t layer, const LayerBuffers& to, const at::Tensor& normed) {
@@ -121,12 +121,12 @@ void TrainingPass::forward_middle(int64_t layer, const LayerBuffers& to, const a
   drop(branch, layer, "attention output");
   {
     const OperationTimer timer("norm forward");
-    cpu::layer_norm_forward({.residual = buffers_.residual[layer],
-                             .branch = branch,
-                             .sum = to.middle,
-                             .normed = normed,
-                             .statistics = to.statistics2},
-                            norm2(layer));
+    fused::layer_norm_forward({.residual = buffers_.residual[layer],
+                               .branch = branch,
+                               .sum = to.middle,
+                               .normed = normed,
+                               .statistics = to.statistics2},
+                              norm2(layer));
   }
   const OperationTimer timer("gemm forward");
   linear_forward(to.hidden, normed, weights.up_weight, weights.up_bias);
@@ -153,8 +153,8 @@ void TrainingPass::rerun_layer(int64_t layer) {
   const at::Tensor& normed = buffers_.rerun_normed[layer];
   {
     const OperationTimer timer("norm forward");
-    cpu::layer_norm_forward({.residual = buffers_.residual[layer], .normed = normed, .statistics = to.statistics1},
-                            norm1(layer));
+    fused::layer_norm_forward({.residual = buffers_.residual[layer], .normed = normed, .statistics = to.statistics1},
+                              norm1(layer));
   }
   attend_layer(layer, to, normed);
   forward_middle(layer, to, normed, buffers_.rerun_branch[layer]);

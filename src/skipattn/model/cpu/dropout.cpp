@@ -1,4 +1,4 @@
-#include "skipattn/model/cpu/dropout.h"
+#include "skipattn/model/cpu/kernels.h"
 
 #include "skipattn/attention/dropout_hash.h"
 #include "skipattn/model/cpu/rows.h"

@@ -1,4 +1,4 @@
-#include "skipattn/model/cpu/embedding.h"
+#include "skipattn/model/cpu/kernels.h"
 
 #include "skipattn/model/cpu/rows.h"
 

@@ -1,4 +1,4 @@
-#include "skipattn/model/cpu/gelu.h"
+#include "skipattn/model/cpu/kernels.h"
 
 #include "skipattn/model/cpu/rows.h"
 

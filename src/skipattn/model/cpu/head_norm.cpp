@@ -1,4 +1,4 @@
-#include "skipattn/model/cpu/head_norm.h"
+#include "skipattn/model/cpu/kernels.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "skipattn/model/cpu/layer_norm.h"
+#include "skipattn/model/cpu/kernels.h"
 
 #include <cmath>
 
@@ -158,10 +158,6 @@ void layer_norm_forward(const NormForward& call, const NormParameters& norm) {
   for_row_blocks(call.residual.size(0), [&](int64_t, int64_t begin, int64_t end) {
     bf16 ? forward_rows_bf16(rows, begin, end) : forward_rows_fp32(rows, begin, end);
   });
-}
-
-int64_t norm_scratch(int64_t width) {
-  return kMaxRowBlocks * 2 * width;
 }
 
 void layer_norm_backward(const NormBackward& call, const NormParameters& norm) {

@@ -1,8 +1,6 @@
-#include "skipattn/model/cpu/rotary.h"
+#include "skipattn/model/cpu/kernels.h"
 
 #include <ATen/ATen.h>
-
-#include <cmath>
 
 #include "skipattn/model/cpu/rows.h"
 
@@ -31,22 +29,6 @@ SKIPATTN_SIMD void rotate_head(Bf16* x, const float* angles, int64_t half, float
 }
 
 }  // namespace
-
-at::Tensor rotary_table(int64_t positions, const std::vector<double>& frequencies) {
-  const auto half = static_cast<int64_t>(frequencies.size());
-  const at::Tensor table = at::empty({positions, 2, half}, at::kFloat);
-  auto* to = table.data_ptr<float>();
-  at::parallel_for(0, positions, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t position = begin; position < end; ++position) {
-      for (int64_t i = 0; i < half; ++i) {
-        const double angle = static_cast<double>(position) * frequencies[i];
-        to[(2 * position) * half + i] = static_cast<float>(std::cos(angle));
-        to[(2 * position + 1) * half + i] = static_cast<float>(std::sin(angle));
-      }
-    }
-  });
-  return table;
-}
 
 void rotate(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& table, Turn turn) {
   const int64_t half = table.size(2), heads = x.size(1) / (2 * half), stride = x.stride(0);

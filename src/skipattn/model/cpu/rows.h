@@ -12,7 +12,7 @@
 
 namespace skipattn::model::cpu {
 
-inline constexpr int64_t kMaxRowBlocks = 128;
+inline constexpr int64_t kMaxRowBlocks = 128;  // at most fused::kNormParts
 
 inline int64_t rows_per_block(int64_t rows) {
   return std::max<int64_t>(16, (rows + kMaxRowBlocks - 1) / kMaxRowBlocks);

@@ -1,4 +1,4 @@
-#include "skipattn/model/cpu/swiglu.h"
+#include "skipattn/model/cpu/kernels.h"
 
 #include "skipattn/model/cpu/rows.h"
 

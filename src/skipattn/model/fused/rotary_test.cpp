@@ -1,11 +1,11 @@
-#include "skipattn/model/cpu/rotary.h"
+#include "skipattn/model/fused/rotary.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "skipattn/model/rotary.h"
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 namespace {
 
 TEST(Rotary, TurnsByPositionAndBack) {
@@ -35,4 +35,4 @@ TEST(Rotary, PositionsOutsideTheTableAreRefused) {
 }
 
 }  // namespace
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

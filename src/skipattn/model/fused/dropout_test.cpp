@@ -1,9 +1,9 @@
-#include "skipattn/model/cpu/dropout.h"
+#include "skipattn/model/fused/dropout.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 namespace {
 
 TEST(Dropout, KeepsTheShareAskedForAndDependsOnSeedAndPlaceAlone) {
@@ -30,4 +30,4 @@ TEST(Dropout, InPlaceIsTheMaskAndTheScale) {
 }
 
 }  // namespace
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

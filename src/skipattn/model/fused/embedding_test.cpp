@@ -1,10 +1,10 @@
-#include "skipattn/model/cpu/embedding.h"
+#include "skipattn/model/fused/embedding.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 namespace {
 
 TEST(Embedding, SumOfBothRows) {
@@ -45,4 +45,4 @@ TEST(Embedding, GradientsAddUpInTheOrderOfTheTokensForAnyNumberOfThreads) {
 }
 
 }  // namespace
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

@@ -4,7 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 
 /// gate_up [N, 2 F]: gates, then what they multiply, as one fused projection makes them. output [N, F].
 void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& output);
@@ -13,4 +13,4 @@ void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& output);
 /// output_gradient itself.
 void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& output_gradient, const at::Tensor& output);
 
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

@@ -4,7 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 
 /// output = gelu(input)
 void gelu_forward(const at::Tensor& input, const at::Tensor& output, bool exact);
@@ -12,4 +12,4 @@ void gelu_forward(const at::Tensor& input, const at::Tensor& output, bool exact)
 /// gradient *= gelu'(input), in place; output = gelu(input) once more (what the next layer's weight gradient reads).
 void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact);
 
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

@@ -4,9 +4,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "skipattn/model/cpu/layer_norm.h"
+#include "skipattn/model/fused/layer_norm.h"
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 
 /// x [N, heads * d] (rows contiguous, any row stride) becomes x / rms(x of its head) * weight [d]. What it was goes into
 /// `kept`, of x's shape and dtype and any row stride, for the backward pass.
@@ -22,4 +22,4 @@ struct HeadNormBackward {
 };
 void head_norm_backward(const HeadNormBackward& call, const NormParameters& norm);
 
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

@@ -1,11 +1,11 @@
-#include "skipattn/model/cpu/head_norm.h"
+#include "skipattn/model/fused/head_norm.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 namespace {
 
 constexpr double kEpsilon = 1e-3;  // large enough to be missed
@@ -87,4 +87,4 @@ TEST(HeadNorm, TheSameForAnyNumberOfThreadsBitForBit) {
 }
 
 }  // namespace
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

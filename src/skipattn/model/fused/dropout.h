@@ -4,7 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 
 /// mask fp32 [..., D], contiguous: 1 where an element is kept, 0 where it is dropped (with probability p).
 void dropout_mask(const at::Tensor& mask, double p, uint64_t seed);
@@ -12,4 +12,4 @@ void dropout_mask(const at::Tensor& mask, double p, uint64_t seed);
 /// x [..., D] fp32 or bf16, contiguous: dropped elements become 0, the others x / (1 - p).
 void drop_in_place(const at::Tensor& x, double p, uint64_t seed);
 
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

@@ -1,4 +1,4 @@
-#include "skipattn/model/cpu/gelu.h"
+#include "skipattn/model/fused/gelu.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 
 #include <limits>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 namespace {
 
 /// Value and slope at every element: torch's.
@@ -67,4 +67,4 @@ TEST(Gelu, OutputMayBeTheInputAndNaNStays) {
 }
 
 }  // namespace
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 
 /// fp32 [positions, 2, d/2]: cosines, then sines, of every position's angles (computed in fp64).
 /// frequencies [d/2]: radians per position of each pair (rotary_config.h).
@@ -18,4 +18,4 @@ enum class Turn { kForward, kBack };
 /// Turns all heads of x [N, heads * d] (fp32 or bf16, rows contiguous, any row stride) by the angles of positions int64 [N].
 void rotate(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& table, Turn turn);
 
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

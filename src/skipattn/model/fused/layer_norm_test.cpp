@@ -1,11 +1,11 @@
-#include "skipattn/model/cpu/layer_norm.h"
+#include "skipattn/model/fused/layer_norm.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 namespace {
 
 struct Case {
@@ -163,4 +163,4 @@ TEST(LayerNorm, SumsDoNotDependOnTheNumberOfThreads) {
 }
 
 }  // namespace
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

@@ -4,7 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 
 /// residual [N, D] fp32 = tokens[token_ids] + positions[position_ids]; tables fp32 or bf16 [rows, D], ids int64 [N].
 /// An undefined position table adds nothing.
@@ -17,4 +17,4 @@ void add_embedding_gradient(const at::Tensor& table_gradient, const at::Tensor& 
 /// Zeroes a contiguous tensor on all threads.
 void set_to_zero(const at::Tensor& tensor);
 
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

@@ -1,10 +1,10 @@
-#include "skipattn/model/cpu/swiglu.h"
+#include "skipattn/model/fused/swiglu.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 namespace {
 
 struct Answer {
@@ -42,4 +42,4 @@ TEST(SwiGlu, ForwardAndBackwardAreAsExactAsTorchs) {
 }
 
 }  // namespace
-}  // namespace skipattn::model::cpu
+}  // namespace skipattn::model::fused

@@ -9,7 +9,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace skipattn::model::cpu {
+namespace skipattn::model::fused {
 
 /// The norm's own tensors.
 struct NormParameters {
@@ -45,7 +45,12 @@ struct NormBackward {
 };
 void layer_norm_backward(const NormBackward& call, const NormParameters& norm);
 
-/// fp32 elements of scratch that a backward call over rows of width D needs.
-int64_t norm_scratch(int64_t width);
+/// The most parts that a backward call's sums over rows are kept in before they are joined.
+inline constexpr int64_t kNormParts = 512;
 
-}  // namespace skipattn::model::cpu
+/// fp32 elements of scratch that a backward call over rows of width D needs.
+inline int64_t norm_scratch(int64_t width) {
+  return kNormParts * 2 * width;
+}
+
+}  // namespace skipattn::model::fused
