@@ -214,6 +214,10 @@ void expect_accurate_at(const std::vector<std::string>& levels, const Inputs& in
   }
 }
 
+void expect_accurate_by(const std::function<Outcome(const Inputs&)>& way, const Inputs& inputs) {
+  Yardstick(inputs).judge(way(inputs.to(inputs.query.scalar_type(), false)));
+}
+
 ForcedLevel::ForcedLevel(const std::string& name) {
   if (const char* before = std::getenv("SKIPATTN_ATTENTION")) before_ = before;
   setenv("SKIPATTN_ATTENTION", name.c_str(), 1);

@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -81,6 +82,9 @@ void expect_accurate(const Case& test_case);
 void expect_accurate_at(const std::vector<std::string>& levels, const Case& test_case);
 /// The same for inputs of the test's own making.
 void expect_accurate_at(const std::vector<std::string>& levels, const Inputs& inputs);
+
+/// The same for another way from inputs to output and gradients.
+void expect_accurate_by(const std::function<Outcome(const Inputs&)>& way, const Inputs& inputs);
 
 /// SKIPATTN_ATTENTION while it lives.
 class ForcedLevel {

@@ -138,6 +138,16 @@ void check_backward_input(const Problem& problem, const BackwardInput& input) {
   check("logsumexp", input.logsumexp, query.sizes().slice(0, 3), problem.accumulate_dtype());
 }
 
+at::Tensor with_dense_rows(const at::Tensor& tensor) {
+  return tensor.stride(3) == 1 || tensor.numel() == 0 ? tensor : tensor.contiguous();
+}
+
+Problem with_dense_rows(Problem problem) {
+  problem.query = with_dense_rows(problem.query);
+  for (at::Tensor& source : problem.sources) source = with_dense_rows(source);
+  return problem;
+}
+
 at::Tensor empty_heads_inner(c10::SymIntArrayRef sizes, const at::TensorOptions& options) {
   return at::empty_symint({sizes[0], sizes[2], sizes[1], sizes[3]}, options).transpose(1, 2);
 }

@@ -16,6 +16,7 @@ struct Problem {
   std::vector<at::Tensor> sources;  ///< each [B, heads_i, S, d]
   HeadPairs pairs;                  ///< [Hkv][pairs]
   Options options;
+  int64_t first_query = 0;  ///< which of a longer problem's queries is ours first: dropout's places count from there
 
   int64_t batch() const { return query.size(0); }
   int64_t heads() const { return query.size(1); }
@@ -50,6 +51,10 @@ HeadPairs unflatten_pairs(at::IntArrayRef routes, at::IntArrayRef offsets);
 /// Throws c10::ValueError, one sentence that names the argument, its value and what would be right.
 void check_problem(const Problem& problem);
 void check_backward_input(const Problem& problem, const BackwardInput& input);
+
+/// The problem with a query and sources whose last dimension is dense, as kernels read them: copies of those that are not.
+Problem with_dense_rows(Problem problem);
+at::Tensor with_dense_rows(const at::Tensor& tensor);
 
 /// A new tensor [sizes[0], heads, length, d] that lies in memory as [B, length, heads, d]: the
 /// layout of outputs and gradients.

@@ -119,7 +119,8 @@ at::Tensor dropout_factors(const Problem& problem, int64_t kv_head, int64_t pair
   const int64_t group = problem.group_size();
   const at::Tensor batch = at::arange(problem.batch(), integers).view({-1, 1, 1, 1});
   const at::Tensor head = at::arange(kv_head * group, (kv_head + 1) * group, integers).view({1, -1, 1, 1});
-  const at::Tensor query = at::arange(problem.queries(), integers).view({1, 1, -1, 1});
+  const at::Tensor query =
+      at::arange(problem.first_query, problem.first_query + problem.queries(), integers).view({1, 1, -1, 1});
   const at::Tensor key = at::arange(problem.keys(), integers).view({1, 1, 1, -1});
 
   at::Tensor hash = at::full({1, 1, 1, 1}, static_cast<int64_t>((seed & kMask32) ^ kHashStart), integers);
@@ -155,6 +156,12 @@ Result reference_forward(const Problem& problem) {
   return {with_heads_inner(at::cat(outputs, 1)), at::cat(logsumexps, 1)};
 }
 
+void reference_add_gradients(const Problem& problem, const BackwardInput& input, Gradients& sums) {
+  for (int64_t kv_head = 0; kv_head < problem.kv_heads(); ++kv_head) {
+    if (problem.keys() > 0 && !problem.pairs[kv_head].empty()) add_head_gradients(problem, input, kv_head, sums);
+  }
+}
+
 Gradients reference_backward(const Problem& problem, const BackwardInput& input) {
   check_problem(problem);
   check_backward_input(problem, input);
@@ -163,9 +170,7 @@ Gradients reference_backward(const Problem& problem, const BackwardInput& input)
   };
   Gradients gradients{zeros(problem.query), {}};
   for (const at::Tensor& source : problem.sources) gradients.sources.push_back(zeros(source));
-  for (int64_t kv_head = 0; kv_head < problem.kv_heads(); ++kv_head) {
-    if (problem.keys() > 0 && !problem.pairs[kv_head].empty()) add_head_gradients(problem, input, kv_head, gradients);
-  }
+  reference_add_gradients(problem, input, gradients);
   gradients.query = gradients.query.to(problem.query.scalar_type());
   for (at::Tensor& source : gradients.sources) source = source.to(problem.query.scalar_type());
   return gradients;

@@ -14,6 +14,9 @@ Result reference_forward(const Problem& problem);
 /// equally plain.
 Gradients reference_backward(const Problem& problem, const BackwardInput& input);
 
+/// The same, added to sums of the accumulating dtype and of the shapes of query and sources.
+void reference_add_gradients(const Problem& problem, const BackwardInput& input, Gradients& sums);
+
 /// Which keys each query sees: bool [B, 1, T, S].
 at::Tensor visible_keys(const Problem& problem);
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "skipattn/attention/cpu/level.h"
+#include "skipattn/model/attend_cuda.h"
 
 namespace skipattn::model {
 
@@ -77,6 +78,10 @@ void operator_backward(const AttentionInput& input, const std::vector<SourceGrad
 }  // namespace
 
 void attend(const AttentionInput& input, const AttentionOutput& output) {
+  if (input.query.is_cuda()) {
+    attend_by_calls(input, output, attention::cuda::device_choice());
+    return;
+  }
   if (const KernelTable* kernels = kernels_for(input.query)) {
     attention::cpu::flash_forward(problem_of(input), *kernels, input.panels,
                                   {output.attended.transpose(1, 2), output.logsumexp});
@@ -89,6 +94,11 @@ void attend(const AttentionInput& input, const AttentionOutput& output) {
 
 void attend_backward(const AttentionInput& input, const AttentionOutput& output, const at::Tensor& attended_gradient,
                      const at::Tensor& query_gradient, const std::vector<SourceGradient>& source_gradients) {
+  if (input.query.is_cuda()) {
+    attend_backward_by_calls(input, output, attended_gradient, query_gradient, source_gradients,
+                             attention::cuda::device_choice());
+    return;
+  }
   const attention::cpu::FlashBackward call{.grad_output = attended_gradient.transpose(1, 2),
                                            .output = output.attended.transpose(1, 2),
                                            .logsumexp = output.logsumexp,

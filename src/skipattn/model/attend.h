@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "skipattn/attention/cpu/flash.h"
+#include "skipattn/attention/cuda/key_pattern.h"
 #include "skipattn/attention/routed_attention.h"
 
 namespace skipattn::model {
@@ -19,7 +20,8 @@ struct AttentionInput {
   attention::Options options;
   std::vector<attention::cpu::Panels*>
       panels;  ///< packed forms of the sources, one per source or none at all: made when
-               ///< first needed, kept for the other layers that read the source
+               ///< first needed, kept for the other layers that read the source. CPU
+  const attention::cuda::KeyPattern* pattern = nullptr;  ///< of options.first_key; null: found here. CUDA
 };
 
 /// What it writes and its backward pass reads again.

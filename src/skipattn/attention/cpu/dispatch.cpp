@@ -8,17 +8,6 @@
 namespace skipattn::attention::cpu {
 namespace {
 
-/// The kernels read rows of dense numbers.
-at::Tensor with_dense_rows(const at::Tensor& tensor) {
-  return tensor.stride(3) == 1 || tensor.numel() == 0 ? tensor : tensor.contiguous();
-}
-
-Problem with_dense_rows(Problem problem) {
-  problem.query = with_dense_rows(problem.query);
-  for (at::Tensor& source : problem.sources) source = with_dense_rows(source);
-  return problem;
-}
-
 Result forward(const Problem& problem) {
   const Level level = choose_level();
   if (level == Level::kReference) return reference_forward(problem);
