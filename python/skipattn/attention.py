@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ._library import has_compiled_operator
-from .autocast import cast_for_autocast
+from .autocast import cast_for_autocast, dtype_in_force
 from .checks import Routes, check_kinds, check_problem, flatten_routes
 from .dropout import routed_attention_dropout
 from .reference import routed_attention_reference
@@ -44,7 +44,7 @@ def routed_attention(query: Tensor, sources: Sequence[Tensor], routes: Routes, *
     """
     check_kinds(query, sources, first_key)
     flat, offsets = flatten_routes(routes)
-    if not has_kernel(query.device.type):
+    if not operator_serves(query, dropout_p):
         return _attend_in_plain_torch(query, sources, routes, causal, scale, first_key, dropout_p, return_logsumexp)
     if dropout_p > 0:
         result = _attend_with_dropout(query, sources, routes, causal, scale, first_key, dropout_p)
@@ -54,9 +54,15 @@ def routed_attention(query: Tensor, sources: Sequence[Tensor], routes: Routes, *
     return result if return_logsumexp else result[0]
 
 
-def has_kernel(device_type: str) -> bool:
-    """Whether the compiled operator has kernels for such devices; else torch's own operations serve."""
-    return has_compiled_operator() and device_type in ("cpu", "meta")
+def operator_serves(query: Tensor, dropout_p: float) -> bool:
+    """Whether the compiled operator serves such a call; else torch's own operations do.
+
+    On a CUDA device it knows no half precision, and its dropout, whose masks are the same on every device, is slow.
+    """
+    device = query.device.type
+    if not has_compiled_operator() or device not in ("cpu", "cuda", "meta"):
+        return False
+    return device != "cuda" or (dropout_p == 0 and dtype_in_force(query) != torch.float16)
 
 
 def _attend_with_dropout(query: Tensor, sources: Sequence[Tensor], routes: Routes, causal: bool, scale: float | None,

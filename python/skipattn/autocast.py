@@ -7,6 +7,14 @@ import torch
 from torch import Tensor
 
 
+def dtype_in_force(query: Tensor) -> torch.dtype:
+    """What autocast would make of the query's dtype where it is on, else that dtype."""
+    device = query.device.type
+    if query.dtype == torch.float64 or not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return query.dtype
+    return torch.get_autocast_dtype(device)
+
+
 def cast_for_autocast(query: Tensor, sources: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Query and sources in autocast's dtype where it is on, as the inputs of a matrix product are; float64 stays."""
     device = query.device.type

@@ -24,6 +24,22 @@ def test_the_compiled_operator_is_what_is_tested(folder):
     assert skipattn.has_compiled_operator()
 
 
+def test_a_cuda_device_gets_the_operator_but_for_half_precision_and_dropout(folder):
+    from types import SimpleNamespace
+    from skipattn.attention import dtype_in_force, operator_serves
+
+    def serves(dtype, device="cuda", dropout_p=0.0):
+        return operator_serves(SimpleNamespace(device=SimpleNamespace(type=device), dtype=dtype), dropout_p)
+
+    assert all(serves(dtype) for dtype in (torch.bfloat16, torch.float32, torch.float64))
+    assert not serves(torch.float16) and not serves(torch.bfloat16, dropout_p=0.1)
+    assert serves(torch.float32, "cpu", 0.1) and serves(torch.float16, "cpu") and not serves(torch.float32, "mps")
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert [dtype_in_force(torch.empty(0, dtype=dtype)) for dtype in (torch.float32, torch.float64)] == [
+            torch.float16, torch.float64]
+    assert dtype_in_force(torch.empty(0)) == torch.float32
+
+
 def test_equals_its_definition_in_fp64(folder):
     for problem in problems.problems():
         weights = torch.randn(problem.query.shape, dtype=torch.float64)

@@ -26,7 +26,7 @@ class CudnnAttention final : public FusedAttention {
   const char* name() const override { return "cudnn"; }
 
   bool supports(const FusedCall& call) const override {
-    const bool half = call.query.scalar_type() == at::kBFloat16;
+    const bool half = call.query.scalar_type() == at::kBFloat16 && has_half_kernels(call.query.device());
     const bool sequences = call.pattern->kind == KeyPattern::Kind::kSequences && call.pattern->window == 0;
     const bool square = !call.causal || call.queries() == call.keys();
     const bool fits =

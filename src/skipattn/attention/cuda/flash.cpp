@@ -59,7 +59,7 @@ class FlashAttention final : public FusedAttention {
   const char* name() const override { return "flash"; }
 
   bool supports(const FusedCall& call) const override {
-    const bool half = call.query.scalar_type() == at::kBFloat16;
+    const bool half = call.query.scalar_type() == at::kBFloat16 && has_half_kernels(call.query.device());
     return half && call.head_width() <= 256 && call.pattern->kind != KeyPattern::Kind::kAny && has_aligned_rows(call);
   }
 

@@ -1,6 +1,10 @@
 #include "skipattn/attention/cuda/fused_call.h"
 
 #include <ATen/ATen.h>
+#include <ATen/SDPBackend.h>
+
+#include <map>
+#include <mutex>
 
 namespace skipattn::attention::cuda {
 namespace {
@@ -20,6 +24,20 @@ bool is_aligned(const at::Tensor& tensor) {
 
 bool has_aligned_rows(const FusedCall& call) {
   return is_aligned(call.query) && is_aligned(call.key) && is_aligned(call.value);
+}
+
+bool has_half_kernels(at::Device device) {
+  if (!device.is_cuda()) return true;  // tests
+  static std::mutex mutex;
+  static std::map<at::DeviceIndex, bool> known;
+  const std::lock_guard lock(mutex);
+  const auto [found, is_new] = known.try_emplace(device.index());
+  if (is_new) {
+    const at::Tensor probe = at::empty({1, 1, 64, 64}, at::TensorOptions(device).dtype(at::kBFloat16));
+    const auto backend = static_cast<at::SDPBackend>(at::_fused_sdp_choice(probe, probe, probe));
+    found->second = backend == at::SDPBackend::flash_attention || backend == at::SDPBackend::cudnn_attention;
+  }
+  return found->second;
 }
 
 std::vector<const FusedAttention*> framework_implementations() {

@@ -55,6 +55,9 @@ const FusedAttention& efficient_attention();
 /// In the order in which they are taken where nothing is measured.
 std::vector<const FusedAttention*> framework_implementations();
 
+/// Whether the framework has fused attention in bf16 for the device (Ampere or newer) and nobody has turned it off.
+bool has_half_kernels(at::Device device);
+
 /// Rows of all three tensors begin at multiples of 16 bytes and are dense, which all three implementations want.
 bool has_aligned_rows(const FusedCall& call);
 
