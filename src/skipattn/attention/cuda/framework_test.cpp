@@ -56,8 +56,15 @@ Inputs on(at::Device device, const Inputs& inputs) {
   return result;
 }
 
-Outcome run_on(at::Device device, const Inputs& inputs, const FusedAttention& implementation) {
-  Outcome outcome = run_routed(on(device, inputs), {&implementation});
+/// `capacity`: with room for so many documents; 0: as they are.
+Outcome run_on(at::Device device, const Inputs& inputs, const FusedAttention& implementation, int64_t capacity = 0) {
+  const Inputs there = on(device, inputs);
+  std::optional<KeyPattern> roomy;
+  if (capacity > 0) {
+    const KeyPattern found = find_key_pattern(*there.options.first_key, there.query.size(2), true);
+    roomy = with_room(found, capacity, found.window);
+  }
+  Outcome outcome = run_routed(there, {&implementation}, roomy ? &*roomy : nullptr);
   for (at::Tensor* tensor : {&outcome.result.output, &outcome.result.logsumexp, &outcome.grad_query})
     *tensor = tensor->cpu();
   for (at::Tensor& tensor : outcome.grad_sources) tensor = tensor.cpu();
@@ -144,6 +151,8 @@ TEST_P(Framework, DocumentsWithAWindow) {
     expect_accurate_by([&](const Inputs& inputs) { return run_on(device, inputs, counted); },
                        inputs_of_documents_with_a_window(GetParam().dtype));
     EXPECT_EQ(counted.served, counted.name() == std::string("cudnn") ? 0 : 1);
+    expect_accurate_by([&](const Inputs& inputs) { return run_on(device, inputs, counted, /*capacity=*/17); },
+                       inputs_of_documents_with_a_window(GetParam().dtype));
   }
 }
 

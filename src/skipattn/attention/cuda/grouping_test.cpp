@@ -59,6 +59,14 @@ TEST(Grouping, SkipHeadsAreASecondCallWhereverTheyAre) {
   EXPECT_EQ(sla([](int64_t h) { return h % 4 != 3; }).size(), 3);
 }
 
+TEST(Grouping, NeighboursStayTogether) {
+  const auto groups = group_heads(table(5, [](int64_t h) {
+    return h == 1 || h == 2 ? Pair{0, h, 1, h} : Pair{2, h, 3, h};
+  }));
+  ASSERT_EQ(groups.size(), 3);
+  EXPECT_EQ(groups[1].heads, (HeadRange{3, 1, 2}));  // not 0 and 3
+}
+
 TEST(Grouping, HeadsOfOneLayerThatFallRunAlone) {
   EXPECT_EQ(group_heads(table(4, [](int64_t h) { return Pair{0, 3 - h, 1, h}; })).size(), 4);  // no negative strides
 }

@@ -63,6 +63,21 @@ TEST(KeyPattern, WhatFitsNone) {
   EXPECT_EQ(kind(rows({{3, 3}, {2, 2}}), 8, true), Kind::kAny);              // padding beside a cache
   EXPECT_EQ(kind(rows({{0, 0, 1, 1}}), 3, true), Kind::kAny);                // more queries than keys
   EXPECT_EQ(kind(rows({{9, 9, 9}}), 3, true), Kind::kAny);                   // nothing seen at all
+  EXPECT_EQ(kind(rows({{1, 2, 3}}), 3, true), Kind::kAny);                   // nor here
+}
+
+TEST(KeyPattern, RoomForTheDocumentsOfOtherSteps) {
+  const KeyPattern found = find_key_pattern(rows({{0, 0, 2, 2, 2, 5}, {0, 1, 1, 1, 1, 1}}), 6, true);
+  const KeyPattern roomy = with_room(found, 7, 0);
+  EXPECT_EQ(starts_of(roomy), (std::vector<int>{0, 2, 5, 6, 7, 12, 12, 12}));
+  EXPECT_EQ(roomy.longest, 6);
+  const KeyPattern whole = with_room(find_key_pattern(rows({{0, 0, 0}, {0, 0, 0}}), 3, true), 3, 2);
+  EXPECT_EQ(whole.kind, Kind::kDocuments);
+  EXPECT_EQ(starts_of(whole), (std::vector<int>{0, 3, 6, 6}));
+  EXPECT_EQ(whole.window, 2);
+  EXPECT_THROW(with_room(found, 4, 0), c10::ValueError);
+  EXPECT_THROW(with_room(find_key_pattern(rows({{2, 2, 2}}), 3, true), 9, 0), c10::ValueError);
+  EXPECT_THROW(with_room(find_key_pattern(rows({{0, 0, 1}}), 3, true), 9, 0), c10::ValueError);  // a window of 2
 }
 
 TEST(KeyPattern, IsFoundOnceForATensorAsItStands) {

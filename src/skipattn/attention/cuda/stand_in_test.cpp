@@ -68,15 +68,16 @@ FusedGradients PlainAttention::backward(const FusedCall& call, const BackwardInp
 }
 
 attention::test::Outcome run_routed(const attention::test::Inputs& inputs,
-                                    const std::vector<const FusedAttention*>& implementations) {
+                                    const std::vector<const FusedAttention*>& implementations,
+                                    const KeyPattern* pattern) {
   const c10::NoGradGuard no_grad;
   NoClock clock;
   Choice choice(implementations, clock);
   const Problem problem{inputs.query, inputs.sources, inputs.pairs, inputs.options};
   attention::test::Outcome outcome;
-  outcome.result = routed_forward(problem, choice, nullptr);
+  outcome.result = routed_forward(problem, choice, pattern);
   const Gradients gradients =
-      routed_backward(problem, {inputs.grad_output, outcome.result.output, outcome.result.logsumexp}, choice, nullptr,
+      routed_backward(problem, {inputs.grad_output, outcome.result.output, outcome.result.logsumexp}, choice, pattern,
                       {.sources = std::vector<GradientTarget>(inputs.sources.size())});
   outcome.grad_query = gradients.query;
   outcome.grad_sources = gradients.sources;

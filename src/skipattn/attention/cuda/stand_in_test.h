@@ -30,7 +30,8 @@ class NoClock final : public Clock {
 
 /// Output and gradients by routed_forward() and routed_backward() with these implementations.
 attention::test::Outcome run_routed(const attention::test::Inputs& inputs,
-                                    const std::vector<const FusedAttention*>& implementations);
+                                    const std::vector<const FusedAttention*>& implementations,
+                                    const KeyPattern* pattern = nullptr);
 
 /// Tables without any order: up to three pairs a head, of any tensors and heads.
 HeadPairs random_pairs(int64_t kv_heads, int64_t tensors, uint64_t seed);
