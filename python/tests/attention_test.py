@@ -1,4 +1,6 @@
 """The operator beside its definition in plain torch operations: results, gradients, dropout, errors."""
+import itertools
+
 import torch
 
 import harness
@@ -50,20 +52,21 @@ def test_equals_its_definition_in_fp64(folder):
 
 
 def test_float32_and_bfloat16_are_as_near_to_fp64_as_the_definition_in_that_dtype(folder):
-    for dtype in (torch.float32, torch.bfloat16):
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    for dtype, device in itertools.product((torch.float32, torch.bfloat16), devices):
         for problem in problems.problems():
             problem = problem.to(dtype)
             weights = torch.randn(problem.query.shape, dtype=dtype)
             exact = differentiate(problem.to(torch.float64), skipattn.routed_attention_reference, weights)
             plain = differentiate(problem, skipattn.routed_attention_reference, weights)
-            ours = differentiate(problem, with_logsumexp, weights)
+            ours = [x.cpu() for x in differentiate(problem.on(device), with_logsumexp, weights.to(device))]
             for index, (got, rough, want) in enumerate(zip(ours, plain, exact)):
                 seen = torch.isfinite(want)
                 assert torch.equal(seen, torch.isfinite(got)), problem.name
                 error, allowed = ((x.double() - want)[seen].abs().amax() if seen.any() else torch.tensor(0.0)
                                   for x in (got, rough))
                 floor = 4 * torch.finfo(dtype).eps
-                assert error <= 3 * allowed + floor, (problem.name, dtype, index, error.item(), allowed.item())
+                assert error <= 3 * allowed + floor, (problem.name, dtype, device, index, error.item(), allowed.item())
 
 
 def test_output_is_laid_out_for_the_output_projection(folder):

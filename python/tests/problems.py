@@ -16,6 +16,11 @@ class Problem:
     def to(self, dtype):
         return dataclasses.replace(self, query=self.query.to(dtype), sources=[s.to(dtype) for s in self.sources])
 
+    def on(self, device):
+        options = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in self.options.items()}
+        return dataclasses.replace(self, query=self.query.to(device), sources=[s.to(device) for s in self.sources],
+                                   options=options)
+
     def leaves(self):
         """A copy whose tensors ask for gradients."""
         return dataclasses.replace(self, query=self.query.detach().clone().requires_grad_(),

@@ -158,23 +158,17 @@ TEST_P(Framework, DocumentsWithAWindow) {
 
 TEST_P(Framework, LeavesToTheDefinitionWhatItCannotDo) {
   EXPECT_EQ(serve(at::kCPU, {.queries = 9, .head_width = 5}), 0);  // rows that are not aligned
-  const bool is_flash = GetParam().implementation().name() == std::string("flash");
-  EXPECT_EQ(serve(at::kCPU, {.queries = 9, .first = First::kPadding}) == 0,
-            GetParam().implementation().name() != std::string("efficient"));
-  EXPECT_EQ(serve(at::kCPU, {.batch = 1, .queries = 9, .first = First::kWindow}) == 0,
-            GetParam().implementation().name() == std::string("cudnn"));
-  EXPECT_EQ(serve(at::kCPU, {.queries = 9, .earlier_keys = 4}) == 0,
-            GetParam().implementation().name() == std::string("cudnn"));
-  if (is_flash) {
-    EXPECT_EQ(serve(at::kCPU, {.batch = 1, .heads = 1, .kv_heads = 1, .queries = 3, .head_width = 264}), 0);
-  }
+  const std::string name = GetParam().implementation().name();
+  EXPECT_EQ(serve(at::kCPU, {.queries = 9, .first = First::kPadding}) > 0, name == "efficient");
+  EXPECT_EQ(serve(at::kCPU, {.batch = 1, .queries = 9, .first = First::kWindow}) > 0, name != "cudnn");
+  EXPECT_EQ(serve(at::kCPU, {.queries = 9, .earlier_keys = 4}) > 0, name != "cudnn");
 }
 
 TEST_P(Framework, OnACudaDevice) {
   if (!at::hasCUDA()) GTEST_SKIP() << "torch sees no CUDA device";
-  for (const int64_t width : {32, 64, 80, 128, 256})
-    for (const int64_t queries : {64, 200})
-      serve_all([&](const Case& c) { return serve(at::kCUDA, c); }, queries, width);
+  for (const auto& [queries, width] :
+       {std::pair<int64_t, int64_t>{70, 32}, {70, 64}, {70, 80}, {70, 128}, {70, 256}, {200, 64}, {200, 128}})
+    serve_all([&](const Case& c) { return serve(at::kCUDA, c); }, queries, width);
   for (const bool strided : {true, false})
     for (const auto& [heads, kv_heads] : {std::pair{12, 12}, {12, 4}})
       EXPECT_EQ(serve(at::kCUDA,

@@ -1,5 +1,5 @@
-// What an implementation of dense attention is to this folder, and the framework's three. Each takes tensors with heads
-// outside time in name only: any strides that suit it, so views of fused projections go in as they are.
+// What an implementation of dense attention is to this folder, and the framework's three. Tensors have the sizes named here
+// and any strides, so that views of fused projections go in as they are.
 #pragma once
 
 #include <vector>
