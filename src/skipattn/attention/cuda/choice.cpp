@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 #include <limits>
 #include <string>
@@ -14,8 +13,10 @@
 namespace skipattn::attention::cuda {
 namespace {
 
-constexpr int64_t kSmallest = 512;   ///< queries below which launching costs more than a choice could gain
-constexpr int kRuns = 3;             ///< the shortest of which counts
+constexpr int64_t kSmallest = 512;  ///< queries below which launching costs more than a choice could gain
+constexpr size_t kMostMeasured =
+    64;                   ///< passes of shapes; where lengths differ from batch to batch, more are not worth it
+constexpr int kRuns = 3;  ///< the shortest of which counts
 constexpr double kAgreement = 0.05;  ///< relative difference to the first candidate's result: rounding, not error
 constexpr const char* kReference = "reference";
 
@@ -26,10 +27,6 @@ std::string forced_name() {
   TORCH_CHECK_VALUE(std::find(known.begin(), known.end(), name) != known.end(),
                     "SKIPATTN_CUDA_ATTENTION must be 'flash', 'cudnn', 'efficient' or 'reference', got '", name, "'");
   return name;
-}
-
-int64_t rounded_up(int64_t size) {
-  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(size)));
 }
 
 bool agree(const at::Tensor& a, const at::Tensor& b) {
@@ -66,19 +63,25 @@ const FusedAttention* Choice::choose(Pass pass, const FusedCall& call, const Run
   const bool plain = call.pattern->kind == KeyPattern::Kind::kSequences && call.pattern->window == 0;
   if (able.size() == 1 || !plain || call.queries() < kSmallest) return able.front();
 
-  const Key key = {static_cast<int64_t>(pass),
-                   rounded_up(call.batch()),
-                   call.heads(),
-                   call.kv_heads(),
-                   rounded_up(call.queries()),
-                   call.queries() == call.keys() ? 0 : rounded_up(call.keys()),
-                   call.head_width(),
-                   (call.causal ? 1 : 0) + 2 * static_cast<int64_t>(call.query.scalar_type())};
   const std::lock_guard lock(mutex_);
+  const Key key = key_of(pass, call);
   const auto known = found_.find(key);
   if (known != found_.end()) return known->second;
-  if (!clock_.is_ready()) return able.front();
+  const bool trained = pass == Pass::kBackward || found_.contains(key_of(Pass::kBackward, call));
+  if (!trained || found_.size() >= kMostMeasured || !clock_.is_ready()) return able.front();
   return found_[key] = measure(able, run);
+}
+
+Choice::Key Choice::key_of(Pass pass, const FusedCall& call) {
+  return {static_cast<int64_t>(pass),
+          call.batch(),
+          call.heads(),
+          call.kv_heads(),
+          call.queries(),
+          call.keys(),
+          call.head_width(),
+          static_cast<int64_t>(call.causal),
+          static_cast<int64_t>(call.query.scalar_type())};
 }
 
 /// The fastest whose result is the first one's. An implementation that refuses these tensors is left out.

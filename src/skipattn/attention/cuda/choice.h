@@ -1,5 +1,7 @@
 // Which implementation serves a call: the fastest of those that support it, found by measuring each once for a shape and
-// kept for the process. SKIPATTN_CUDA_ATTENTION=flash|cudnn|efficient takes one wherever it can; =reference takes none.
+// kept for the process. Only shapes that are trained on are measured, from their first backward pass on: prompts come in any
+// length, and each costs cuDNN a new plan. SKIPATTN_CUDA_ATTENTION=flash|cudnn|efficient takes one wherever it can;
+// =reference takes none.
 #pragma once
 
 #include <array>
@@ -32,10 +34,10 @@ class Choice {
 
  private:
   enum class Pass : int64_t { kForward, kBackward };
-  /// What is measured once: sizes within a factor of two of each other share it.
-  using Key = std::array<int64_t, 8>;
+  using Key = std::array<int64_t, 9>;  // what is measured once
   using Run = std::function<at::Tensor(const FusedAttention&)>;
 
+  static Key key_of(Pass pass, const FusedCall& call);
   const FusedAttention* choose(Pass pass, const FusedCall& call, const Run& run);
   const FusedAttention* measure(const std::vector<const FusedAttention*>& able, const Run& run);
 

@@ -63,64 +63,80 @@ class ChoiceTest : public ::testing::Test {
     return {query, key, at::randn({batch, 2, keys, 4}), true, 0.5, &plain_};
   }
   const FusedAttention* for_backward(const FusedCall& call) {
-    const Result result = flash_.PlainAttention::forward(call);
+    const Result result = plain_attention_.forward(call);
     return choice_.for_backward(call, {at::randn_like(result.output), result.output, result.logsumexp});
   }
-  int runs() const { return flash_.forwards + cudnn_.forwards; }
+  /// What the forward pass takes once the shape has been trained on.
+  const FusedAttention* for_later_forward(const FusedCall& call) {
+    for_backward(call);
+    return choice_.for_forward(call);
+  }
+  int runs() const { return flash_.forwards + cudnn_.forwards + flash_.backwards + cudnn_.backwards; }
 
   KeyPattern plain_;
+  PlainAttention plain_attention_;
   Timed flash_{"flash", 2, 5}, cudnn_{"cudnn", 1, 7};
   FakeClock clock_;
   Choice choice_{{&flash_, &cudnn_}, clock_};
 };
 
 TEST_F(ChoiceTest, TakesTheFastestOfEachPass) {
-  EXPECT_EQ(choice_.for_forward(call_of(600, 600)), &cudnn_);
   EXPECT_EQ(for_backward(call_of(600, 600)), &flash_);
+  EXPECT_EQ(choice_.for_forward(call_of(600, 600)), &cudnn_);
 }
 
-TEST_F(ChoiceTest, MeasuresAShapeOnce) {
-  choice_.for_forward(call_of(600, 600));
+TEST_F(ChoiceTest, MeasuresAShapeOnceAndOnlyIfItIsTrainedOn) {
+  EXPECT_EQ(choice_.for_forward(call_of(600, 600)), &flash_);
+  EXPECT_EQ(runs(), 0);
+  for_later_forward(call_of(600, 600));
   const int before = runs();
-  EXPECT_EQ(choice_.for_forward(call_of(600, 600)), &cudnn_);
-  EXPECT_EQ(choice_.for_forward(call_of(1000, 1000)), &cudnn_);  // within a factor of two
+  EXPECT_GT(before, 0);
+  EXPECT_EQ(for_later_forward(call_of(600, 600)), &cudnn_);
+  EXPECT_EQ(choice_.for_forward(call_of(601, 601)), &flash_);
   EXPECT_EQ(runs(), before);
-  choice_.for_forward(call_of(1025, 1025));
+  for_backward(call_of(601, 601));
   EXPECT_GT(runs(), before);
 }
 
+TEST_F(ChoiceTest, EndlessShapesAreNotMeasured) {
+  for (int64_t batch = 1; batch <= 70; ++batch) for_backward(call_of(512, 1, batch));
+  const int before = runs();
+  EXPECT_EQ(for_later_forward(call_of(600, 600)), &flash_);
+  EXPECT_EQ(runs(), before);
+}
+
 TEST_F(ChoiceTest, TheFirstServesWhereNothingIsMeasured) {
-  EXPECT_EQ(choice_.for_forward(call_of(100, 100)), &flash_);  // too small to matter
-  EXPECT_EQ(choice_.for_forward(call_of(1, 5000)), &flash_);   // decoding: another shape with each token
+  EXPECT_EQ(for_later_forward(call_of(100, 100)), &flash_);  // too small to matter
+  EXPECT_EQ(for_later_forward(call_of(1, 5000)), &flash_);   // decoding
   KeyPattern window;
   window.window = 7;
   FusedCall call = call_of(600, 600);
   call.pattern = &window;
-  EXPECT_EQ(choice_.for_forward(call), &flash_);
+  EXPECT_EQ(for_later_forward(call), &flash_);
   clock_.ready = false;  // a graph is being captured
-  EXPECT_EQ(choice_.for_forward(call_of(600, 600)), &flash_);
+  EXPECT_EQ(for_later_forward(call_of(600, 600)), &flash_);
   EXPECT_EQ(runs(), 0);
   clock_.ready = true;  // and nothing was noted
-  EXPECT_EQ(choice_.for_forward(call_of(600, 600)), &cudnn_);
+  EXPECT_EQ(for_later_forward(call_of(600, 600)), &cudnn_);
 }
 
 TEST_F(ChoiceTest, LeavesOutWhatCannotRefusesOrErrs) {
   cudnn_.wrong = true;
-  EXPECT_EQ(choice_.for_forward(call_of(600, 600)), &flash_);
+  EXPECT_EQ(for_later_forward(call_of(600, 600)), &flash_);
   cudnn_.wrong = false;
   cudnn_.refuses = true;
-  EXPECT_EQ(choice_.for_forward(call_of(600, 600, 2)), &flash_);
+  EXPECT_EQ(for_later_forward(call_of(600, 600, 2)), &flash_);
   cudnn_.refuses = false;
   cudnn_.able = false;
-  EXPECT_EQ(choice_.for_forward(call_of(600, 600, 4)), &flash_);
+  EXPECT_EQ(for_later_forward(call_of(600, 600, 4)), &flash_);
   flash_.able = false;
-  EXPECT_EQ(choice_.for_forward(call_of(600, 600, 4)), nullptr);
+  EXPECT_EQ(for_later_forward(call_of(600, 600, 4)), nullptr);
 }
 
 TEST_F(ChoiceTest, TheEnvironmentDecides) {
   {
     const Forced forced("flash");
-    EXPECT_EQ(choice_.for_forward(call_of(600, 600)), &flash_);
+    EXPECT_EQ(for_later_forward(call_of(600, 600)), &flash_);
     EXPECT_FALSE(reference_is_forced());
   }
   {
