@@ -131,6 +131,26 @@ TEST_P(Framework, PlainLayersOfAnyStrides) {
       EXPECT_EQ(serve(at::kCPU, {.heads = heads, .kv_heads = kv_heads, .queries = 33, .strided = strided}), 1);
 }
 
+std::vector<at::Device> devices() {
+  return at::hasCUDA() ? std::vector<at::Device>{at::kCPU, at::kCUDA} : std::vector<at::Device>{at::kCPU};
+}
+
+TEST_P(Framework, HeadsAtEveryStep) {
+  for (const at::Device device : devices()) {
+    Inputs inputs =
+        make_inputs({.heads = 8, .kv_heads = 4, .queries = 33, .head_width = 16, .dtype = GetParam().dtype});
+    const Counted counted(GetParam().implementation());
+    const auto way = [&](const Inputs& given) { return run_on(device, given, counted); };
+    for (int64_t h = 0; h < 4; ++h) inputs.pairs[h] = {{4, 2, 5, h}};  // keys of one head, values of many
+    expect_accurate_by(way, inputs);
+    EXPECT_EQ(counted.served, counted.name() == std::string("cudnn") ? 0 : 1);
+    for (int64_t h = 0; h < 4; ++h) inputs.pairs[h] = {{4 * (h % 2), h, 4 * (h % 2) + 1, h}};  // every other head
+    counted.served = 0;
+    expect_accurate_by(way, inputs);
+    EXPECT_EQ(counted.served, 2);
+  }
+}
+
 /// Documents of 1 to 30 tokens in which a query sees at most the last 8 keys, other ones in each batch element.
 Inputs inputs_of_documents_with_a_window(at::ScalarType dtype) {
   Inputs inputs = make_inputs({.heads = 4, .kv_heads = 2, .queries = 50, .head_width = 16, .dtype = dtype});
@@ -145,8 +165,7 @@ Inputs inputs_of_documents_with_a_window(at::ScalarType dtype) {
 }
 
 TEST_P(Framework, DocumentsWithAWindow) {
-  for (const at::Device device : {at::Device(at::kCPU), at::Device(at::kCUDA)}) {
-    if (device.is_cuda() && !at::hasCUDA()) continue;
+  for (const at::Device device : devices()) {
     const Counted counted(GetParam().implementation());
     expect_accurate_by([&](const Inputs& inputs) { return run_on(device, inputs, counted); },
                        inputs_of_documents_with_a_window(GetParam().dtype));
