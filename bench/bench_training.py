@@ -5,8 +5,9 @@
     python bench/bench_training.py peers --nanogpt FOLDER --sizes 4x1024 --peers nanogpt --rounds 1
     python bench/bench_training.py growth                 # time per token outside attention and optimizer, 1K to 64K
     python bench/bench_training.py routing --routing sla  # its step beside the baseline's, pair by pair
+    python bench/bench_training.py peers --device cuda --sizes 64x1024,8x8192 --peers nanogpt-compile
 
-GPT-2 of 124M parameters, random weights and tokens, bf16, 2 threads. Every program runs in a process of its own, all in
+GPT-2 of 124M parameters (or --model gpt2-medium, 350M), random weights and tokens, bf16, 2 threads or a CUDA card. Every program runs in a process of its own, all in
 turn, several rounds; a process' figure is the median of its steps. Losses of the first step are checked before anything
 counts. Prints tables, or one JSON object with --json.
 """
@@ -45,6 +46,8 @@ def parse_arguments():
     parser.add_argument("--steps", default=0, type=int, help="timed steps of a process; default: by size, 2 to 5")
     parser.add_argument("--warmup", default=2, type=int, help="steps before them")
     parser.add_argument("--threads", default=2, type=int)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--model", choices=("gpt2", "gpt2-medium"), default="gpt2")
     parser.add_argument("--routing", default="sla")
     parser.add_argument("--compare-routing", default="baseline")
     parser.add_argument("--pairs", default=24, type=int, help="steps of each routing")
@@ -94,11 +97,13 @@ def run(command, threads):
 
 
 def ours_command(arguments, *options):
-    return [arguments.program, "profile", "--model", "gpt2", "--mode", "train", "--dtype", "bf16", "--json", "--quiet",
-            "--threads", arguments.threads, "--warmup", arguments.warmup, *options]
+    return [arguments.program, "profile", "--model", arguments.model, "--mode", "train", "--dtype", "bf16", "--json",
+            "--quiet", "--device", arguments.device, "--threads", arguments.threads, "--warmup", arguments.warmup, *options]
 
 
 def step_count(arguments, context):
+    if arguments.device == "cuda":
+        return arguments.steps or 10
     return arguments.steps or (5 if context <= 1024 else 3 if context <= 4096 else 2)
 
 
@@ -122,12 +127,15 @@ def one_process(arguments, name, batch, context, nanogpt):
         step, extra = result["step_ms"]["median"], {"roofline_share": result["roofline_share"]}
     else:
         command = [sys.executable, PEER_SCRIPT, "--peer", name, "--batch", batch, "--context", context, "--steps",
-                   step_count(arguments, context), "--warmup", arguments.warmup, "--threads", arguments.threads]
+                   step_count(arguments, context), "--warmup", arguments.warmup, "--threads", arguments.threads,
+                   "--device", arguments.device, "--model", arguments.model]
         result, peak = run(command + (["--nanogpt", nanogpt] if name.startswith("nanogpt") else []), arguments.threads)
         if result is None:
             return {"failed": peak}
         step, extra = statistics.median(result["step_ms"]), {}
     check_loss(name, result["first_loss"])
+    if arguments.device == "cuda":
+        peak = result["peak_memory_bytes"]  # the card's
     return {"tokens_per_second": 1e3 * batch * context / step, "peak_memory_bytes": peak, **extra}
 
 
@@ -236,7 +244,7 @@ def print_routing(tables):
 
 
 def machine():
-    """The processor's name and how many there are."""
+    """The processor's name and how many there are (a card's name is in what gpu_check.sh keeps)."""
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
     return {"processor": name, "processors": os.cpu_count(),

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "skipattn/analysis/device_wait.h"
 #include "skipattn/analysis/spread.h"
 #include "skipattn/model/matmul.h"
 
@@ -18,6 +19,9 @@ using Clock = std::chrono::steady_clock;
 /// The shortest time that one sample takes, so that the clock's steps do not show.
 constexpr double kShortestSample = 2e-3;
 
+/// A card is given so many to do before it is waited for, so that starting them does not show.
+constexpr int kProductsAtOnce = 16;
+
 at::Tensor first_as(const at::Tensor& flat, int64_t rows, int64_t columns) {
   return flat.narrow(0, 0, rows * columns).view({rows, columns});
 }
@@ -25,7 +29,6 @@ at::Tensor first_as(const at::Tensor& flat, int64_t rows, int64_t columns) {
 }  // namespace
 
 std::vector<LinearShape> linear_shapes(const model::ModelConfig& config, const routing::Plan& plan, int64_t rows) {
-  rows = std::min(rows, kMostGemmRows);
   const int64_t attended = config.heads * config.head_width;
   const int64_t up = config.mlp_width * (config.is_llama() ? 2 : 1);  // gate and up are one product
   std::vector<LinearShape> shapes = {
@@ -38,7 +41,7 @@ std::vector<LinearShape> linear_shapes(const model::ModelConfig& config, const r
   return shapes;
 }
 
-GemmMeter::GemmMeter(std::vector<LinearShape> shapes, at::ScalarType dtype) {
+GemmMeter::GemmMeter(std::vector<LinearShape> shapes, at::ScalarType dtype, at::Device device) : device_(device) {
   const c10::NoGradGuard no_grad;
   int64_t input = 0, weight = 0, output = 0;
   for (const LinearShape& shape : shapes) {
@@ -46,9 +49,10 @@ GemmMeter::GemmMeter(std::vector<LinearShape> shapes, at::ScalarType dtype) {
     weight = std::max(weight, shape.inputs * shape.outputs);
     output = std::max(output, shape.rows * shape.outputs);
   }
-  input_ = at::randn({input}, dtype);
-  weight_ = at::randn({weight}, dtype);
-  output_ = at::zeros({output}, dtype);
+  const auto options = at::TensorOptions(dtype).device(device);
+  input_ = at::randn({input}, options);
+  weight_ = at::randn({weight}, options);
+  output_ = at::zeros({output}, options);
   for (const LinearShape& shape : shapes) add_candidates(shape);
   for (const Candidate& candidate : candidates_) candidate.product();
 }
@@ -64,13 +68,16 @@ void GemmMeter::add_candidates(const LinearShape& shape) {
 
 void GemmMeter::sample() {
   const c10::NoGradGuard no_grad;
+  const int products_at_once = device_.is_cpu() ? 1 : kProductsAtOnce;
+  wait_for(device_);
   for (Candidate& candidate : candidates_) {
     const Clock::time_point begin = Clock::now();
     double seconds = 0;
     int64_t count = 0;
     do {
-      candidate.product();
-      ++count;
+      for (int i = 0; i < products_at_once; ++i) candidate.product();
+      wait_for(device_);
+      count += products_at_once;
       seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     } while (seconds < kShortestSample);
     candidate.rates.push_back(static_cast<double>(count) * candidate.shape.flops() / seconds);

@@ -25,18 +25,21 @@ struct LinearShape {
   bool operator==(const LinearShape&) const = default;
 };
 
-/// Rows beyond this change a product's rate no more.
+/// Rows beyond this change a product's rate no more on a CPU.
 inline constexpr int64_t kMostGemmRows = 4096;
 
-/// The distinct linear layers of a model over `rows` tokens (at most kMostGemmRows are taken): Q, K and V together, the
-/// attention's output, and the MLP. `config` resolved.
+/// The distinct linear layers of a model over `rows` tokens: Q, K and V together, the attention's output, and the MLP.
+/// `config` resolved.
 std::vector<LinearShape> linear_shapes(const model::ModelConfig& config, const routing::Plan& plan, int64_t rows);
+
+/// What a card's rate is taken from besides the model's layers, which may be too narrow for it.
+inline constexpr LinearShape kLargeShape = {8192, 8192, 8192};
 
 /// Times the same few products again and again, over buffers of its own that are never given back meanwhile.
 class GemmMeter {
  public:
   /// Takes the buffers and runs every shape once, untimed. dtype fp32 or bf16.
-  GemmMeter(std::vector<LinearShape> shapes, at::ScalarType dtype);
+  GemmMeter(std::vector<LinearShape> shapes, at::ScalarType dtype, at::Device device = at::kCPU);
 
   /// Times every shape once more (as often as a clock needs when they are small).
   void sample();
@@ -58,6 +61,7 @@ class GemmMeter {
   void add_candidates(const LinearShape& shape);
   const Candidate& best() const;
 
+  at::Device device_;
   at::Tensor input_, weight_, output_;  // flat, as large as the largest shape needs
   std::vector<Candidate> candidates_;
 };

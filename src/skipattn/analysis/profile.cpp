@@ -7,9 +7,11 @@
 #include <numeric>
 #include <thread>
 
+#include "skipattn/analysis/device_wait.h"
 #include "skipattn/analysis/memory_bandwidth.h"
 #include "skipattn/analysis/timed_step.h"
 #include "skipattn/core/memory.h"
+#include "skipattn/training/peak_memory.h"
 
 namespace skipattn::analysis {
 
@@ -22,6 +24,8 @@ constexpr int64_t kDecodeStepsPerSample = 4;
 /// The machine is measured for this share of a step's time, so that a longer step is held against more of the machine's
 /// ups and downs.
 constexpr double kMeterShare = 0.05;
+/// Steps of a card that are timed operation by operation.
+constexpr int64_t kWaitingSteps = 2;
 /// torch's threads go on spinning after the meters, for about so long, and a decoding step has threads of its own.
 constexpr std::chrono::milliseconds kSettling(25);
 
@@ -31,12 +35,23 @@ int64_t gemm_rows(const WorkloadOptions& options) {
   return (in_parts ? options.micro_batch : options.batch) * options.context;
 }
 
+/// The products that a device's rate is taken from.
+std::vector<LinearShape> rate_shapes(const model::Decoder& decoder, const WorkloadOptions& options, at::Device device) {
+  const int64_t rows = gemm_rows(options);
+  if (device.is_cpu()) return linear_shapes(decoder.config(), decoder.plan(), std::min(rows, kMostGemmRows));
+  std::vector<LinearShape> shapes = linear_shapes(decoder.config(), decoder.plan(), rows);
+  shapes.push_back(kLargeShape);
+  return shapes;
+}
+
 /// What is measured of the machine between steps.
 class MachineMeters {
  public:
   MachineMeters(const model::Decoder& decoder, const WorkloadOptions& options)
-      : gemm_(linear_shapes(decoder.config(), decoder.plan(), gemm_rows(options)), decoder.dtype()) {
-    if (options.mode == Mode::kDecode) triad_.emplace();
+      : MachineMeters(decoder, options, decoder.head_weight().device()) {}
+  MachineMeters(const model::Decoder& decoder, const WorkloadOptions& options, at::Device device)
+      : gemm_(rate_shapes(decoder, options, device), decoder.dtype(), device) {
+    if (options.mode == Mode::kDecode && device.is_cpu()) triad_.emplace();
   }
 
   /// For about so long, at least once.
@@ -62,9 +77,10 @@ class MachineMeters {
 /// Timers on while this lives.
 class TimersOn {
  public:
-  TimersOn() {
+  explicit TimersOn(at::Device device) {
     reset_operation_times();
-    enable_operation_timers(true);
+    enable_operation_timers(
+        true, device.is_cpu() ? std::function<void()>() : [device] { wait_for(device); });
   }
   ~TimersOn() { enable_operation_timers(false); }
   TimersOn(const TimersOn&) = delete;
@@ -93,9 +109,22 @@ std::vector<Operation> to_operations(const std::vector<OperationTime>& times, do
   return operations;
 }
 
+namespace {
+
+/// The operations of a card's steps: steps of their own, which the timers' waiting slows down.
+std::vector<Operation> operations_of_waiting_steps(Workload& workload, at::Device device) {
+  const TimersOn timers(device);
+  double seconds = 0;
+  for (int64_t step = 0; step < kWaitingSteps; ++step) seconds += timed_step(workload).seconds;
+  return to_operations(operation_times(), seconds, kWaitingSteps);
+}
+
+}  // namespace
+
 Profile measure(Workload& workload, const model::Decoder& decoder, const WorkloadOptions& workload_options,
                 const ProfileOptions& options) {
   Profile profile;
+  const at::Device device = decoder.head_weight().device();
   const int64_t total = options.warmup + options.steps;
   for (int64_t step = 0; step < options.warmup; ++step) {
     timed_step(workload);
@@ -103,16 +132,18 @@ Profile measure(Workload& workload, const model::Decoder& decoder, const Workloa
     report_step(options.progress, {.step = step + 1, .total = total});
   }
   // Taken before the meters hold memory of their own.
-  profile.peak_memory_bytes = peak_resident_bytes();
+  profile.peak_memory_bytes = training::peak_memory_bytes(device);
   MachineMeters meters(decoder, workload_options);
   const int64_t steps_per_sample = workload_options.mode == Mode::kDecode ? kDecodeStepsPerSample : 1;
   std::vector<double> faults;
-  const TimersOn timers;
+  std::optional<TimersOn> timers;
+  if (device.is_cpu()) timers.emplace(device);
   for (int64_t step = 0; step < options.steps; ++step) {
-    reset_peak_resident();
+    if (device.is_cpu()) reset_peak_resident();
     const TimedStep timed = timed_step(workload);
     profile.step_seconds.push_back(timed.seconds);
-    profile.peak_memory_bytes = std::max(profile.peak_memory_bytes, peak_resident_bytes() - meters.bytes());
+    if (device.is_cpu())  // a card's steps take no more than the first ones
+      profile.peak_memory_bytes = std::max(profile.peak_memory_bytes, peak_resident_bytes() - meters.bytes());
     if (options.warmup + step >= kStepsThatMayFault) faults.push_back(static_cast<double>(timed.page_faults));
     if (step % steps_per_sample == 0) {
       meters.sample(kMeterShare * timed.seconds);
@@ -125,7 +156,8 @@ Profile measure(Workload& workload, const model::Decoder& decoder, const Workloa
   meters.report_to(profile);
   if (!faults.empty()) profile.page_faults_per_step = spread_of(faults).median;
   const double seconds = std::accumulate(profile.step_seconds.begin(), profile.step_seconds.end(), 0.0);
-  profile.operations = to_operations(operation_times(), seconds, options.steps);
+  profile.operations = device.is_cpu() ? to_operations(operation_times(), seconds, options.steps)
+                                       : operations_of_waiting_steps(workload, device);
   return profile;
 }
 

@@ -103,7 +103,6 @@ TEST(GemmRate, ShapesAreTheModelsDistinctOnes) {
   EXPECT_THAT(linear_shapes(decoder.config(), decoder.plan(), 40),
               testing::UnorderedElementsAre(LinearShape{40, 16, 16}, LinearShape{40, 16, 64}, LinearShape{40, 64, 16},
                                             LinearShape{40, 16, 48}, LinearShape{40, 16, 32}));
-  EXPECT_EQ(linear_shapes(decoder.config(), decoder.plan(), 1 << 20).front().rows, kMostGemmRows);
   EXPECT_DOUBLE_EQ((LinearShape{3, 5, 7}.flops()), 210);
 }
 

@@ -55,12 +55,13 @@ analysis::WorkloadOptions workload_options(const ProfileArguments& arguments) {
   return options;
 }
 
-/// The CPU, whatever else there is.
-training::Machine cpu_machine(const ProfileArguments& arguments) {
+/// Training runs where it would; prompts and decoding on the CPU.
+training::Machine machine_of(const ProfileArguments& arguments) {
+  if (arguments.mode == "train") return training::use_machine(arguments.machine());
   if (arguments.device == "cuda")
-    throw InputError("[profile] --device cuda: profile measures the CPU; give --device cpu or auto");
-  training::MachineConfig config =
-      arguments.mode == "train" ? arguments.machine() : inference_machine(arguments, "[profile] ");
+    throw InputError("[profile] --device cuda --mode {}: a card is measured in --mode train alone; give --device cpu",
+                     arguments.mode);
+  training::MachineConfig config = inference_machine(arguments, "[profile] ");
   config.device = "cpu";
   return training::use_machine(config);
 }
@@ -98,9 +99,9 @@ std::string output_of_self(const std::vector<std::string>& arguments) {
 
 /// Peak memory of the same steps under another routing, alone in a process of its own.
 int64_t peak_memory_alone(const ProfileArguments& arguments, const std::string& routing) {
-  std::vector<std::string> words = {"profile",       "--json",  "--quiet", "--model",      arguments.model,
-                                    "--routing",     routing,   "--mode",  arguments.mode, "--dtype",
-                                    arguments.dtype, "--steps", "1"};
+  std::vector<std::string> words = {"profile",       "--json",   "--quiet",        "--model",      arguments.model,
+                                    "--routing",     routing,    "--mode",         arguments.mode, "--dtype",
+                                    arguments.dtype, "--device", arguments.device, "--steps",      "1"};
   if (arguments.mode != "train") words.insert(words.end(), {"--cache-dtype", arguments.cache_dtype});
   const auto number = [&](const char* option, int64_t value) {
     words.insert(words.end(), {option, std::to_string(value)});
@@ -137,7 +138,7 @@ RoutingComparison compare_routings(const ProfileArguments& arguments, const trai
 void run_profile(const ProfileArguments& arguments) {
   ProfileReport report;
   report.workload = workload_options(arguments);
-  const training::Machine machine = cpu_machine(arguments);
+  const training::Machine machine = machine_of(arguments);
   report.workload.weights = weights_dtype(arguments, machine);
   report.model = arguments.model;
   report.machine = machine.description;

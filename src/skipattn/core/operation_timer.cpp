@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 #include <string_view>
+#include <utility>
 
 namespace skipattn {
 
@@ -14,6 +15,12 @@ std::mutex times_mutex;
 std::vector<OperationTime> times;       // guarded by times_mutex
 thread_local bool counts_here = false;  // this thread called enable_operation_timers()
 thread_local OperationTimer* innermost = nullptr;
+std::function<void()> wait_for_device;  // read and written by the thread that counts
+
+std::chrono::steady_clock::time_point now() {
+  if (wait_for_device) wait_for_device();
+  return std::chrono::steady_clock::now();
+}
 
 void add_time(std::string_view name, double seconds) {
   const std::lock_guard lock(times_mutex);
@@ -25,8 +32,9 @@ void add_time(std::string_view name, double seconds) {
 
 }  // namespace
 
-void enable_operation_timers(bool on) {
+void enable_operation_timers(bool on, std::function<void()> wait) {
   counts_here = on;
+  wait_for_device = std::move(wait);
   enabled.store(on);
 }
 
@@ -49,12 +57,12 @@ OperationTimer::OperationTimer(const char* name) {
   name_ = name;
   outer_ = innermost;
   innermost = this;
-  begin_ = std::chrono::steady_clock::now();
+  begin_ = now();
 }
 
 OperationTimer::~OperationTimer() {
   if (name_ == nullptr) return;
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  const double seconds = std::chrono::duration<double>(now() - begin_).count();
   innermost = outer_;
   if (outer_ != nullptr) outer_->inner_seconds_ += seconds;
   add_time(name_, seconds - inner_seconds_);

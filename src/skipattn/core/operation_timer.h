@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,8 @@ struct OperationTime {
 };
 
 /// Switches all timers on or off from now on (not while a timer lives). The calling thread becomes the one that counts.
-void enable_operation_timers(bool on);
+/// `wait` is called whenever a clock is about to be read: it waits for a device that works beside the program.
+void enable_operation_timers(bool on, std::function<void()> wait = {});
 bool operation_timers_enabled();
 /// Times by name, in the order in which the names were first seen.
 std::vector<OperationTime> operation_times();

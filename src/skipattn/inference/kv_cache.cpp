@@ -18,9 +18,13 @@ KvCache::KvCache(const routing::Plan& plan, int64_t head_width, const CacheOptio
                        .values = {.heads = static_cast<int64_t>(layer.live_values.size()), .data = {}}});
 }
 
-model::KeyValueHook KvCache::hook(int64_t tokens) {
+void KvCache::make_room(int64_t tokens) {
   const int64_t needed = length_ + tokens;
   if (needed > capacity_) reserve(std::min(std::max(needed, 2 * capacity_), std::max(needed, options_.positions)));
+}
+
+model::KeyValueHook KvCache::hook(int64_t tokens) {
+  make_room(tokens);
   return [this](int64_t layer, const model::KeyValues& projected) {
     const Layer& held = layers_.at(layer);
     return model::KeyValues{append(held.keys, projected.keys), append(held.values, projected.values)};

@@ -50,6 +50,12 @@ class KvCache {
   /// pass that failed is written over. The cache must outlive the hook. Throws InputError beyond `positions`.
   model::KeyValueHook hook(int64_t tokens);
   void advance(int64_t tokens);
+  /// Makes room for `tokens` more, as hook() does: buffers may move, which shows in capacity().
+  void make_room(int64_t tokens);
+  /// A layer's buffers [B, live heads, capacity, d] in the cache's dtype; undefined without live heads.
+  const at::Tensor& keys(int64_t layer) const { return layers_.at(layer).keys.data; }
+  const at::Tensor& values(int64_t layer) const { return layers_.at(layer).values.data; }
+  at::ScalarType dtype() const { return options_.dtype; }
   /// Forgets the slots from `length` (at most length()) on; their memory stays.
   void truncate(int64_t length);
   /// Holds memory for this many slots a row, to spare growing when the number is known. Throws as hook() does.

@@ -34,7 +34,9 @@ Session::Session(const model::Decoder& decoder, const std::vector<TokenIds>& pro
     : decoder_(decoder),
       options_(options),
       batch_(checked(decoder.config(), prompts, options), decoder.head_weight().device()),
-      cache_(decoder.plan(), decoder.config().head_width, cache_options(decoder, options, batch_.rows())) {}
+      cache_(decoder.plan(), decoder.config().head_width, cache_options(decoder, options, batch_.rows())) {
+  if (CardDecoder::serves(decoder)) card_ = std::make_unique<CardDecoder>(decoder, cache_, batch_);
+}
 
 at::Tensor Session::run(const model::Input& input) {
   const int64_t tokens = input.tokens.size(1);
@@ -63,6 +65,7 @@ at::Tensor Session::decode(const TokenIds& next) {
   TORCH_INTERNAL_ASSERT(cache_.length() >= batch_.width(), "decode() comes after prefill()");
   TORCH_INTERNAL_ASSERT(static_cast<int64_t>(next.size()) == batch_.rows(), "one token a row");
   const c10::InferenceMode guard;
+  if (card_) return card_->decode(next).to(at::kCPU, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   return last_logits(run(batch_.next_input(next, cache_.length())));
 }
 

@@ -4,14 +4,16 @@
 //   at::Tensor logits = session.prefill();         // what may follow each prompt, [B, vocabulary]
 //   logits = session.decode({11, 716});            // one more token for each row
 //
-// Everything in it is the Decoder's forward pass, in torch operations, on any device and in any dtype; on the CPU the engine
-// (engine.h) does the same faster.
+// Prompts run through the Decoder's forward pass, in torch operations, on any device and in any dtype, and so do the tokens
+// after them; on a card these take the recorded step of card_decoder.h. On the CPU the engine (engine.h) does all of it faster.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <vector>
 
+#include "skipattn/inference/card_decoder.h"
 #include "skipattn/inference/kv_cache.h"
 #include "skipattn/inference/padded_batch.h"
 #include "skipattn/model/decoder.h"
@@ -29,6 +31,8 @@ class Session {
   /// Throws InputError listing every fault: no prompt, an empty one, a token outside the vocabulary, a prompt longer
   /// than the model's positions.
   Session(const model::Decoder& decoder, const std::vector<TokenIds>& prompts, const SessionOptions& options);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   /// Reads the prompts; the vocabulary head runs for the last token alone. Logits fp32 [B, vocabulary] on the CPU.
   /// Once.
@@ -52,6 +56,7 @@ class Session {
   SessionOptions options_;
   PaddedBatch batch_;
   KvCache cache_;
+  std::unique_ptr<CardDecoder> card_;  // null: decode() runs the Decoder
 };
 
 }  // namespace skipattn::inference

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "skipattn/attention/cpu/flash.h"
+#include "skipattn/attention/cpu/level.h"
 #include "skipattn/model/arena.h"
 #include "skipattn/model/fused/layer_norm.h"
 #include "skipattn/model/memory_plan.h"
@@ -93,6 +95,7 @@ class Planner {
     to_.residual.resize(layers + 1);
     for (auto* list : {&to_.forward, &to_.backward}) list->resize(layers);
     for (auto* list : {&to_.keys, &to_.values}) list->resize(layers);
+    for (auto* list : {&to_.key_panels, &to_.value_panels}) list->resize(layers);
     for (auto* list : {&to_.normed, &to_.branch, &to_.activated, &to_.rerun_normed, &to_.rerun_branch,
                        &to_.hidden_gradient, &to_.normed2, &to_.normed2_gradient, &to_.attended_gradient,
                        &to_.qkv_gradient, &to_.normed1, &to_.normed1_gradient})
@@ -100,8 +103,10 @@ class Planner {
     for (int64_t l = 0; l < layers; ++l) {
       add_layer(l);
       add_layer_scratch(l);
-      add_lent(l, false);
-      add_lent(l, true);
+      for (const bool is_value : {false, true}) {
+        add_lent(l, is_value);
+        add_panels(l, is_value);
+      }
     }
     add_ends();
   }
@@ -193,6 +198,25 @@ class Planner {
         clock_.backward(l, Clock::kAttendBackward));
     if (shape_.recompute)
       add(to.kept, sizes, dtype_, clock_.forward(l, Clock::kAttend), clock_.backward(lowest, Clock::kAttendBackward));
+  }
+
+  /// Layer l's keys or values as the CPU's attention packs them. Activations lie in their place before and after.
+  void add_panels(int64_t l, bool is_value) {
+    const LayerLayout& layout = layouts_[l];
+    const int64_t heads = is_value ? layout.live_values : layout.live_keys;
+    const auto* kernels = shape_.device.is_cpu() ? attention::cpu::choose_kernels(attention::cpu::choose_level(),
+                                                                                  dtype_, layout.head_width)
+                                                 : nullptr;
+    if (kernels == nullptr || heads == 0) return;
+    const auto bytes = attention::cpu::panel_bytes(*kernels, {shape_.batch, heads, shape_.length, layout.head_width});
+    PanelBuffers& to = (is_value ? to_.value_panels : to_.key_panels)[l];
+    const int64_t last = std::max(l, (is_value ? to_.values : to_.keys)[l].last_reader);
+    add(to.forward, {is_value ? bytes.pairs : bytes.rows}, at::kByte, clock_.forward(l, Clock::kAttend),
+        clock_.forward(last, Clock::kAttend));
+    const int64_t first = clock_.backward(last, shape_.recompute ? Clock::kAttend : Clock::kAttendBackward);
+    const int64_t end = clock_.backward(l, Clock::kAttendBackward);
+    add(to.backward_rows, {bytes.rows}, at::kByte, first, end);
+    if (!is_value || shape_.recompute) add(to.backward_pairs, {bytes.pairs}, at::kByte, first, end);
   }
 
   void add_ends() {

@@ -42,14 +42,22 @@ struct LentBuffers {
   int64_t last_reader = -1;  ///< the highest layer that reads it; -1: nobody above does
 };
 
+/// Where the CPU's attention packs one layer's keys or values (attention/cpu/flash.h), while layers read them. Undefined
+/// where it does not. uint8.
+struct PanelBuffers {
+  at::Tensor forward;                        ///< keys by rows, values by pairs
+  at::Tensor backward_rows, backward_pairs;  ///< both forms of keys; values by rows, with recomputation in both too
+};
+
 struct PassBuffers {
   std::vector<at::Tensor> residual;       ///< [L + 1], fp32 [N, D]: inputs of the layers, then of the final norm
   std::vector<LayerBuffers> forward;      ///< [L]
   std::vector<LayerBuffers> backward;     ///< [L]; the same tensors without recomputation
   std::vector<LentBuffers> keys, values;  ///< [L]
-  at::Tensor final_statistics;            ///< fp32 [N, 2]
-  at::Tensor output, output_gradient;     ///< [N, D], the final norm's output
-  at::Tensor loss_scratch;                ///< uint8 [loss_bytes]
+  std::vector<PanelBuffers> key_panels, value_panels;  ///< [L]
+  at::Tensor final_statistics;                         ///< fp32 [N, 2]
+  at::Tensor output, output_gradient;                  ///< [N, D], the final norm's output
+  at::Tensor loss_scratch;                             ///< uint8 [loss_bytes]
   // Scratch; each has its own life in the plan.
   std::vector<at::Tensor> normed, branch, activated;                   // forward, [L]: [N, D], [N, D], [N, mlp]
   std::vector<at::Tensor> rerun_normed, rerun_branch;                  // recomputation, [L]

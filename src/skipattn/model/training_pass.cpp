@@ -57,10 +57,7 @@ const at::Tensor& TrainingPass::forward(const Input& input, const PassOptions& o
   windowed_.clear();
   const int64_t layers = decoder_.config().layers;
   weights_.clear();
-  for (auto* panels : {&key_panels_, &value_panels_}) {
-    panels->clear();  // whatever a pass that was broken off left
-    panels->resize(layers);
-  }
+  place_panels(/*backward=*/false);
   for (int64_t l = 0; l < layers; ++l) {
     weights_.push_back(decoder_.layer_weights(l));
     const int64_t window = decoder_.layouts()[l].window;
@@ -98,6 +95,7 @@ void TrainingPass::backward(const ParameterGradients& gradients) {
                                 .scratch = buffers_.norm_sums},
                                decoder_.final_norm());
   }
+  place_panels(/*backward=*/true);
   for (int64_t l = layers - 1; l >= 0; --l) {
     if (shape_.recompute) rerun_layer(l);
     backward_mlp(l, gradients);

@@ -93,6 +93,7 @@ class TrainingPass {
   void drop(const at::Tensor& x, int64_t layer, const char* place) const;
   AttentionInput attention_input(int64_t layer, const at::Tensor& qkv);
   void forget_read_panels(int64_t layer);
+  void place_panels(bool backward);
   /// Heads of a projection [B, T, rows] of layer `layer` (or of its gradient) as views [B, heads, T, d].
   at::Tensor query_heads(int64_t layer, const at::Tensor& qkv) const;
   at::Tensor own_heads(int64_t layer, bool is_value, const at::Tensor& qkv) const;

@@ -60,6 +60,23 @@ AttentionInput TrainingPass::attention_input(int64_t layer, const at::Tensor& qk
   return input;
 }
 
+/// Before a pass over the layers: nothing is packed, and where it will be.
+void TrainingPass::place_panels(bool backward) {
+  const auto memory = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr() : nullptr; };
+  for (const bool is_value : {false, true}) {
+    auto& panels = is_value ? value_panels_ : key_panels_;
+    const auto& buffers = is_value ? buffers_.value_panels : buffers_.key_panels;
+    panels.resize(buffers.size());
+    for (size_t l = 0; l < panels.size(); ++l) {
+      if (backward)
+        panels[l].lie_in(memory(buffers[l].backward_rows), memory(buffers[l].backward_pairs));
+      else
+        panels[l].lie_in(is_value ? nullptr : memory(buffers[l].forward),
+                         is_value ? memory(buffers[l].forward) : nullptr);
+    }
+  }
+}
+
 /// After the forward pass of `layer`: what no later layer reads need not stay packed.
 void TrainingPass::forget_read_panels(int64_t layer) {
   for (const LayerLayout::SourceTensor& source : decoder_.layouts()[layer].sources) {

@@ -81,8 +81,14 @@ Buffer::Buffer(size_t bytes) : bytes_(rounded(bytes)) {
   data_ = pool().take(bytes_);
 }
 
+Buffer Buffer::at(void* memory) {
+  Buffer buffer;
+  buffer.data_ = memory;
+  return buffer;
+}
+
 Buffer::~Buffer() {
-  if (data_ != nullptr) pool().give_back(data_, bytes_);
+  if (bytes_ != 0) pool().give_back(data_, bytes_);
 }
 
 Buffer::Buffer(Buffer&& other) noexcept

@@ -14,6 +14,8 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(size_t bytes);
+  /// Memory that is not the pool's: used, never given back.
+  static Buffer at(void* memory);
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;
@@ -27,7 +29,7 @@ class Buffer {
 
  private:
   void* data_ = nullptr;
-  size_t bytes_ = 0;
+  size_t bytes_ = 0;  // 0: not the pool's
 };
 
 /// A new tensor in the pool's memory, contents undefined, laid out as empty_heads_inner() (problem.h) does.

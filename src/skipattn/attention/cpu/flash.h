@@ -22,6 +22,9 @@ class Panels {
  public:
   void forget();
 
+  /// Where they are packed from now on, panel_bytes() each; null: in a buffer of the pool.
+  void lie_in(void* rows, void* pairs);
+
   /// Room for the panels, and what must be packed into them as jobs; nothing when they are there.
   void want_rows(const at::Tensor& source, const KernelTable& kernels, PackJobs& jobs);
   void want_pairs(const at::Tensor& source, const KernelTable& kernels, PackJobs& jobs);
@@ -32,7 +35,15 @@ class Panels {
 
  private:
   Buffer rows_, pairs_;
+  void *rows_memory_ = nullptr, *pairs_memory_ = nullptr;
 };
+
+/// Bytes of a source's panels in one of their two forms.
+struct PanelBytes {
+  int64_t rows = 0;   ///< keys in both passes, values in the backward pass
+  int64_t pairs = 0;  ///< values in the forward pass, keys in the backward pass
+};
+PanelBytes panel_bytes(const KernelTable& kernels, at::IntArrayRef source_sizes);  // [B, heads, S, d]
 
 /// Words of one head's panel of `keys` rows.
 int64_t rows_panel_words(const Geometry& geometry, int64_t keys);

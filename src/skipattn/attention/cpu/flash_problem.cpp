@@ -149,15 +149,31 @@ PackJobs::Job make_job(const at::Tensor& source, const KernelTable& kernels) {
   return job;
 }
 
-Buffer room_for(const PackJobs::Job& job, int64_t batch) {
-  return Buffer(batch * job.heads * job.panel_words * static_cast<int64_t>(sizeof(uint32_t)) + 64);
+int64_t bytes_of(int64_t panels, int64_t words) {
+  return panels * words * static_cast<int64_t>(sizeof(uint32_t)) + 64;
+}
+
+Buffer room_for(const PackJobs::Job& job, int64_t batch, void* memory) {
+  return memory != nullptr ? Buffer::at(memory) : Buffer(bytes_of(batch * job.heads, job.panel_words));
 }
 
 }  // namespace
 
+PanelBytes panel_bytes(const KernelTable& kernels, at::IntArrayRef source_sizes) {
+  const Geometry geometry = make_geometry(kernels, source_sizes[3]);
+  const int64_t panels = source_sizes[0] * source_sizes[1], keys = source_sizes[2];
+  return {bytes_of(panels, rows_panel_words(geometry, keys)), bytes_of(panels, pairs_panel_words(geometry, keys))};
+}
+
 void Panels::forget() {
   rows_ = Buffer();
   pairs_ = Buffer();
+}
+
+void Panels::lie_in(void* rows, void* pairs) {
+  forget();
+  rows_memory_ = rows;
+  pairs_memory_ = pairs;
 }
 
 void Panels::want_rows(const at::Tensor& source, const KernelTable& kernels, PackJobs& jobs) {
@@ -166,7 +182,7 @@ void Panels::want_rows(const at::Tensor& source, const KernelTable& kernels, Pac
   job.pack = kernels.pack_rows;
   job.panel_words = rows_panel_words(job.geometry, job.keys);
   job.chunk_words = PackJobs::kKeys * job.geometry.row_words;
-  rows_ = room_for(job, source.size(0));
+  rows_ = room_for(job, source.size(0), rows_memory_);
   job.panels = rows_.words();
   jobs.add(job, source.size(0));
 }
@@ -177,7 +193,7 @@ void Panels::want_pairs(const at::Tensor& source, const KernelTable& kernels, Pa
   job.pack = kernels.pack_pairs;
   job.panel_words = pairs_panel_words(job.geometry, job.keys);
   job.chunk_words = PackJobs::kKeys / job.geometry.pair * job.geometry.lane_words;
-  pairs_ = room_for(job, source.size(0));
+  pairs_ = room_for(job, source.size(0), pairs_memory_);
   job.panels = pairs_.words();
   jobs.add(job, source.size(0));
 }

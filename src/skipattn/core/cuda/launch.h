@@ -1,7 +1,7 @@
 // Starting a kernel, on a card or, in tests, in the emulation of one (emulation.h). Kernel files include this and nothing of
 // torch; they know device memory as plain pointers and a stream as an opaque one.
 //
-//   namespace SKIPATTN_CUDA_NAMESPACE(skipattn::model) {            // …::cuda, in the emulation …::cuda_emulated
+//   namespace skipattn::model::SKIPATTN_CUDA_NAMESPACE {            // …::cuda, in the emulation …::cuda_emulated
 //   __global__ void scale_kernel(float* x, int64_t count, float by) { … }
 //   void scale(float* x, int64_t count, float by, Stream stream) {
 //     launch(scale_kernel, {.blocks = blocks_for(count, 256), .threads = 256}, stream, x, count, by);
@@ -16,10 +16,10 @@
 
 #ifdef SKIPATTN_EMULATE_CUDA
 #include "skipattn/core/cuda/emulation.h"
-#define SKIPATTN_CUDA_NAMESPACE(outer) outer::cuda_emulated
+#define SKIPATTN_CUDA_NAMESPACE cuda_emulated
 #else
 #include <cuda_runtime.h>
-#define SKIPATTN_CUDA_NAMESPACE(outer) outer::cuda
+#define SKIPATTN_CUDA_NAMESPACE cuda
 #endif
 
 namespace skipattn::cuda {

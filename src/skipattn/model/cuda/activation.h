@@ -3,27 +3,27 @@
 
 #include "skipattn/core/cuda/launch.h"
 
-namespace SKIPATTN_CUDA_NAMESPACE(skipattn::model) {
+namespace skipattn::model::SKIPATTN_CUDA_NAMESPACE {
 
-  /// `count` neighbours. output may be input; gradient is null in the forward pass.
-  struct GeluRange {
-    const void* input;
-    void* output;
-    void* gradient;  ///< *= gelu'(input), in place
-    int64_t count;
-    bool exact;
-    bool bf16;
-  };
-  void gelu_range(const GeluRange& range, skipattn::cuda::Stream stream);
+/// `count` neighbours. output may be input; gradient is null in the forward pass.
+struct GeluRange {
+  const void* input;
+  void* output;
+  void* gradient;  ///< *= gelu'(input), in place
+  int64_t count;
+  bool exact;
+  bool bf16;
+};
+void gelu_range(const GeluRange& range, skipattn::cuda::Stream stream);
 
-  /// output_gradient is null in the forward pass; it may be output.
-  struct SwigluRows {
-    void* gate_up;  ///< [rows, 2 width]; backward: becomes its own gradient
-    const void* output_gradient;
-    void* output;
-    int64_t rows, width;
-    bool bf16;
-  };
-  void swiglu_rows(const SwigluRows& rows, skipattn::cuda::Stream stream);
+/// output_gradient is null in the forward pass; it may be output.
+struct SwigluRows {
+  void* gate_up;  ///< [rows, 2 width]; backward: becomes its own gradient
+  const void* output_gradient;
+  void* output;
+  int64_t rows, width;
+  bool bf16;
+};
+void swiglu_rows(const SwigluRows& rows, skipattn::cuda::Stream stream);
 
-}  // namespace skipattn::model)
+}  // namespace skipattn::model::SKIPATTN_CUDA_NAMESPACE

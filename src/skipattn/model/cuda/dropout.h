@@ -3,16 +3,16 @@
 
 #include "skipattn/core/cuda/launch.h"
 
-namespace SKIPATTN_CUDA_NAMESPACE(skipattn::model) {
+namespace skipattn::model::SKIPATTN_CUDA_NAMESPACE {
 
-  struct DropRows {
-    void* x;  ///< [rows, width]: dropped in place, or, as a mask, set to 1 (kept) and 0
-    int64_t rows, width;
-    double p;
-    uint64_t seed;
-    bool is_mask;
-    bool bf16;
-  };
-  void drop_rows(const DropRows& rows, skipattn::cuda::Stream stream);
+struct DropRows {
+  void* x;  ///< [rows, width]: dropped in place, or, as a mask, set to 1 (kept) and 0
+  int64_t rows, width;
+  double p;
+  uint64_t seed;
+  bool is_mask;
+  bool bf16;
+};
+void drop_rows(const DropRows& rows, skipattn::cuda::Stream stream);
 
-}  // namespace skipattn::model)
+}  // namespace skipattn::model::SKIPATTN_CUDA_NAMESPACE

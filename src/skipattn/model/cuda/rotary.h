@@ -3,17 +3,17 @@
 
 #include "skipattn/core/cuda/launch.h"
 
-namespace SKIPATTN_CUDA_NAMESPACE(skipattn::model) {
+namespace skipattn::model::SKIPATTN_CUDA_NAMESPACE {
 
-  struct RotaryRows {
-    void* x;                   ///< [rows, heads * 2 * half], turned in place
-    const int64_t* positions;  ///< [rows]
-    const float* table;        ///< [positions, 2, half]
-    int64_t rows, heads, half;
-    int64_t stride;  ///< elements from row to row
-    bool back;
-    bool bf16;
-  };
-  void rotate_rows(const RotaryRows& rows, skipattn::cuda::Stream stream);
+struct RotaryRows {
+  void* x;                   ///< [rows, heads * 2 * half], turned in place
+  const int64_t* positions;  ///< [rows]
+  const float* table;        ///< [positions, 2, half]
+  int64_t rows, heads, half;
+  int64_t stride;  ///< elements from row to row
+  bool back;
+  bool bf16;
+};
+void rotate_rows(const RotaryRows& rows, skipattn::cuda::Stream stream);
 
-}  // namespace skipattn::model)
+}  // namespace skipattn::model::SKIPATTN_CUDA_NAMESPACE
