@@ -27,8 +27,8 @@ Expected expected(const at::Tensor& logits, const at::Tensor& targets, double sc
 
 TEST(SoftmaxLoss, LossesAndGradientsAreTorchs) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16})
-    for (const auto& [vocabulary, columns] :
-         {Width{1, 1}, Width{5, 5}, Width{16, 16}, Width{33, 33}, Width{5003, 5003}, Width{5003, 5056}, Width{61, 64}}) {
+    for (const auto& [vocabulary, columns] : {Width{1, 1}, Width{5, 5}, Width{16, 16}, Width{33, 33}, Width{5003, 5003},
+                                              Width{5003, 5056}, Width{61, 64}}) {
       at::manual_seed(8);
       // What stands in the padding does not matter.
       const at::Tensor logits = (at::randn({kRows, columns}) * 6).to(dtype);
