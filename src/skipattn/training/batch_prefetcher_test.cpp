@@ -27,8 +27,10 @@ TEST(BatchPrefetcher, BatchesAreTheLoadersInAnyOrder) {
 
 TEST(BatchPrefetcher, AFaultIsThatOfItsOwnStep) {
   const io::TestFolder folder;
-  // Ids of the second step are outside the vocabulary.
-  const data::Loader loader(open(data::write_documents(folder, "a.bin", {33})),
+  // 0, 1, …, 32: ids of the second step are outside the vocabulary.
+  std::vector<uint16_t> ids(33);
+  std::iota(ids.begin(), ids.end(), 0);
+  const data::Loader loader(open(folder.write("raw.bin", data::raw_bytes(ids)).string()),
                             {.context = 8, .batch_size = 2, .vocab_size = 17});
   BatchPrefetcher prefetcher(loader, 2);
   EXPECT_EQ(prefetcher.get(0).tokens.size(), 16u);
