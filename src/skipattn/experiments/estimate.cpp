@@ -13,6 +13,7 @@
 #include "skipattn/core/text.h"
 #include "skipattn/experiments/statistics.h"
 #include "skipattn/routing/costs.h"
+#include "skipattn/training/peak_memory.h"
 
 namespace skipattn::experiments {
 
@@ -101,7 +102,7 @@ Speed measure_speed(const std::vector<PlannedRun>& runs, const ProgressSink& pro
   speed.tokens_per_second =
       static_cast<double>(config.training.micro_batch_size * config.data.context) / median(seconds);
   speed.flops_per_second = speed.tokens_per_second * costs_of(run).flops_per_token_training;
-  speed.peak_memory = static_cast<double>(peak_resident_bytes());
+  speed.peak_memory = static_cast<double>(training::peak_memory_bytes(machine.device));
   speed.basis = fmt::format("{} tokens/s measured in {} steps of '{}' ({}); other runs by their FLOPs",
                             short_count(speed.tokens_per_second), kTimedSteps, run.variant->name, machine.description);
   return speed;

@@ -27,6 +27,7 @@ void TrainingPass::prepare(const PassShape& shape) {
   PassShape wanted = shape;
   wanted.device = decoder_.head_weight().device();
   if (wanted == shape_) return;
+  windowed_.clear();
   buffers_ = {};  // before the new ones are made
   buffers_ = make_pass_buffers(decoder_.config(), decoder_.layouts(), decoder_.dtype(), wanted);
   shape_ = wanted;
@@ -53,8 +54,9 @@ const at::Tensor& TrainingPass::forward(const Input& input, const PassOptions& o
   tokens_ = input.tokens.reshape({-1});
   positions_ = input.positions ? input.positions->reshape({-1})
                                : at::arange(shape_.length, tokens_.options()).repeat(shape_.batch);
+  // Without documents a window's first keys are the same in every pass: they stay, and with them what is known of them.
+  if (input.first_key || first_key_) windowed_.clear();
   first_key_ = input.first_key;
-  windowed_.clear();
   const int64_t layers = decoder_.config().layers;
   weights_.clear();
   place_panels(/*backward=*/false);

@@ -136,6 +136,25 @@ TEST(TrainingPass, DocumentsPositionsAndWindows) {
   expect_for_both_types(run, "documents");
 }
 
+TEST(TrainingPass, WindowsForgetTheDocumentsOfThePassBefore) {
+  ModelConfig config = config_of("sla(distance=2, heads=3)");
+  config.window = 7;
+  const Decoder decoder = decoder_in(config, at::kFloat, at::kFloat);
+  const at::Tensor tokens = random_tokens(2, 24, 61);
+  Input documents{.tokens = tokens};
+  documents.first_key = at::full({2, 24}, 20, at::kInt);
+  documents.first_key->narrow(1, 0, 20).zero_();
+  const at::Tensor without = fused(decoder, {.config = config, .input = {.tokens = tokens}}).hidden;
+  const at::Tensor with = fused(decoder, {.config = config, .input = documents}).hidden;
+  EXPECT_FALSE(at::equal(with, without));
+  TrainingPass pass(decoder);
+  pass.prepare({.batch = 2, .length = 24});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(at::equal(pass.forward({.tokens = tokens}, {}), without));
+    EXPECT_TRUE(at::equal(pass.forward(documents, {}), with));
+  }
+}
+
 TEST(TrainingPass, KindsOfModels) {
   ModelConfig untied = config_of("baseline"), without_bias = untied, exact = untied, grouped = untied, odd = untied;
   untied.tied_head = false;

@@ -8,7 +8,7 @@
 
 #include "skipattn/core/operation_timer.h"
 #include "skipattn/model/matmul.h"
-#include "skipattn/training/cpu/softmax_loss.h"
+#include "skipattn/training/fused/softmax_loss.h"
 
 namespace skipattn::training {
 
@@ -53,7 +53,7 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
       hidden_grad = at::empty_like(hidden);
       weight_grad = at::zeros(weight.sizes(), weight.options().dtype(type));
     }
-    const int64_t rows = hidden.size(0), step = loss_chunk_rows(weight.size(0));
+    const int64_t rows = hidden.size(0), step = loss_chunk_rows(weight.size(0), weight.device());
     for (int64_t begin = 0; begin < rows; begin += step) {
       const int64_t size = std::min(step, rows - begin);
       const at::Tensor part = hidden.narrow(0, begin, size);
@@ -83,8 +83,9 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
 
 }  // namespace
 
-int64_t loss_chunk_rows(int64_t vocabulary) {
-  return std::clamp<int64_t>((int64_t{32} << 20) / (4 * vocabulary), 16, 4096);
+int64_t loss_chunk_rows(int64_t vocabulary, at::Device device) {
+  const int64_t most = device.is_cpu() ? 4096 : 65536, bytes = device.is_cpu() ? int64_t{32} << 20 : int64_t{1} << 30;
+  return std::clamp<int64_t>(bytes / (4 * vocabulary), 16, most);
 }
 
 at::Tensor cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
@@ -107,43 +108,50 @@ int64_t even_chunks(int64_t rows, int64_t most) {
 
 }  // namespace
 
-int64_t loss_scratch_bytes(int64_t rows, int64_t vocabulary, at::ScalarType dtype) {
+int64_t loss_scratch_bytes(int64_t rows, int64_t width, const at::TensorOptions& hidden) {
+  const auto element = static_cast<int64_t>(c10::elementSize(c10::typeMetaToScalarType(hidden.dtype())));
   // Enough rows that the head gradient, which every chunk reads and writes as a whole, costs little beside the products.
-  const int64_t most = std::clamp<int64_t>((int64_t{64} << 20) / vocabulary, 16, 8192);
-  return losses_bytes(rows) + even_chunks(rows, most) * vocabulary * static_cast<int64_t>(c10::elementSize(dtype));
+  const int64_t most = hidden.device().is_cpu() ? std::clamp<int64_t>((int64_t{64} << 20) / width, 16, 8192)
+                                                : std::max<int64_t>((int64_t{1} << 30) / (width * element), 16);
+  return losses_bytes(rows) + even_chunks(rows, most) * width * element;
 }
 
-double loss_and_gradients(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
-                          const LossGradients& gradients) {
+at::Tensor loss_and_gradients(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& targets,
+                              const LossGradients& gradients) {
   const c10::NoGradGuard no_grad;
-  const int64_t rows = hidden.size(0), vocabulary = weight.size(0);
-  const int64_t begin_logits = losses_bytes(rows), row_bytes = vocabulary * hidden.element_size();
+  const int64_t rows = hidden.size(0), width = head.size(0);
+  const int64_t begin_logits = losses_bytes(rows), row_bytes = width * hidden.element_size();
   const int64_t step = even_chunks(rows, (gradients.scratch.numel() - begin_logits) / row_bytes);
   const at::Tensor losses = gradients.scratch.narrow(0, 0, rows * 4).view(at::kFloat);
-  const double count = std::max<double>(1.0, targets.ge(0).sum().item<double>());
+  const at::Tensor count = targets.ge(0).sum().to(at::kDouble).clamp_min_(1.0);
+  const at::Tensor scale = at::full_like(count, gradients.scale).div_(count).to(at::kFloat);
   for (int64_t begin = 0; begin < rows; begin += step) {
     const int64_t size = std::min(step, rows - begin);
     const at::Tensor part = hidden.narrow(0, begin, size);
     const at::Tensor logits =
-        gradients.scratch.narrow(0, begin_logits, size * row_bytes).view(hidden.scalar_type()).view({size, vocabulary});
+        gradients.scratch.narrow(0, begin_logits, size * row_bytes).view(hidden.scalar_type()).view({size, width});
     {
       const OperationTimer timer("loss gemm forward");
-      model::linear_forward(logits, part, weight, {});
+      model::linear_forward(logits, part, head, {});
     }
     {
       const OperationTimer timer("loss");
-      cpu::softmax_loss(logits, targets.narrow(0, begin, size), losses.narrow(0, begin, size), gradients.scale / count);
+      fused::softmax_loss({.logits = logits,
+                           .targets = targets.narrow(0, begin, size),
+                           .losses = losses.narrow(0, begin, size),
+                           .vocabulary = gradients.vocabulary > 0 ? gradients.vocabulary : width,
+                           .gradient_scale = scale});
     }
     const OperationTimer timer("loss gemm backward");
-    model::linear_input_gradient(gradients.hidden.narrow(0, begin, size), logits, weight);
+    model::linear_input_gradient(gradients.hidden.narrow(0, begin, size), logits, head);
     model::linear_weight_gradient({gradients.weight, {}, gradients.add || begin > 0}, logits, part);
   }
-  return losses.sum(at::kDouble).item<double>() / count;
+  return losses.sum(at::kDouble).div_(count);
 }
 
 at::Tensor token_losses(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
   const c10::NoGradGuard no_grad;
-  const int64_t rows = hidden.size(0), step = loss_chunk_rows(weight.size(0));
+  const int64_t rows = hidden.size(0), step = loss_chunk_rows(weight.size(0), weight.device());
   at::Tensor losses = at::empty({rows}, hidden.options().dtype(accumulation_type(hidden)));
   for (int64_t begin = 0; begin < rows; begin += step) {
     const int64_t size = std::min(step, rows - begin);

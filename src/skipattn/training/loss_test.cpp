@@ -57,7 +57,7 @@ TEST(Loss, WithoutAutogradTheSameLossAndGradients) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     // Several chunks of uneven size, and twice, so that the weight's gradient adds up.
     const int64_t vocabulary = 5003, rows = 107;
-    const int64_t scratch = loss_scratch_bytes(rows, vocabulary, dtype) / 4;
+    const int64_t scratch = loss_scratch_bytes(rows, vocabulary, at::TensorOptions(dtype)) / 4;
     const Case ours = make_case(dtype, rows, vocabulary);
     Case exact = make_case(dtype, rows, vocabulary), naive = make_case(dtype, rows, vocabulary);
     exact.hidden = exact.hidden.detach().to(at::kDouble).requires_grad_();
@@ -75,13 +75,37 @@ TEST(Loss, WithoutAutogradTheSameLossAndGradients) {
     LossGradients again = gradients;
     again.add = true;
     for (const LossGradients& call : {gradients, again})
-      EXPECT_NEAR(loss_and_gradients(ours.hidden.detach(), ours.weight.detach(), ours.targets, call),
+      EXPECT_NEAR(loss_and_gradients(ours.hidden.detach(), ours.weight.detach(), ours.targets, call).item<double>(),
                   loss.item<double>(), limit);
     const auto expect_close = [](const at::Tensor& found, const at::Tensor& plain, const at::Tensor& reference) {
       EXPECT_LT(largest_difference(found, reference), 3 * largest_difference(plain, reference) + 1e-9);
     };
     expect_close(gradients.hidden, naive.hidden.grad(), exact.hidden.grad());
     expect_close(gradients.weight / 2, naive.weight.grad(), exact.weight.grad());
+  }
+}
+
+TEST(Loss, PaddingOfTheHeadChangesNothing) {
+  const int64_t vocabulary = 61, width = 64, rows = 100;
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const Case data = make_case(dtype, rows, vocabulary);
+    const at::Tensor hidden = data.hidden.detach(), head = data.weight.detach();
+    const at::Tensor padded = at::cat({head, at::zeros({width - vocabulary, 24}, dtype)});
+    const int64_t scratch = loss_scratch_bytes(rows, width, at::TensorOptions(dtype)) / 3;
+    const LossGradients plain{.hidden = at::empty_like(hidden),
+                              .weight = at::ones({vocabulary, 24}),
+                              .scratch = at::empty({scratch}, at::kByte)};
+    LossGradients call = plain;
+    call.hidden = at::empty_like(hidden);
+    call.weight = at::ones({width, 24});
+    call.vocabulary = vocabulary;
+    const at::Tensor expected = loss_and_gradients(hidden, head, data.targets, plain);
+    const at::Tensor found = loss_and_gradients(hidden, padded, data.targets, call);
+    EXPECT_LT(largest_difference(found, expected), 1e-6);
+    EXPECT_LT(largest_difference(call.hidden, plain.hidden), dtype == at::kFloat ? 1e-6 : 1e-3);
+    EXPECT_LT(largest_difference(call.weight.narrow(0, 0, vocabulary), plain.weight),
+              dtype == at::kFloat ? 1e-6 : 1e-3);
+    EXPECT_TRUE(call.weight.narrow(0, vocabulary, width - vocabulary).eq(0).all().item<bool>());
   }
 }
 

@@ -34,6 +34,7 @@ Machine use_machine(const MachineConfig& config) {
   const bool native_bf16 = machine.device.is_cuda() || cpu_multiplies_bf16();
   const bool bf16 = config.dtype == "bf16" || (config.dtype == "auto" && native_bf16);
   machine.dtype = bf16 ? at::kBFloat16 : at::kFloat;
+  machine.vocabulary_multiple = machine.device.is_cuda() ? 64 : 1;
   machine.threads = config.threads > 0 ? static_cast<int>(config.threads) : available_processors();
   at::set_num_threads(machine.threads);
   const std::string why = config.dtype != "auto" ? "as asked" : native_bf16 ? "native here" : "no native bf16 here";

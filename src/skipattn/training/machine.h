@@ -13,6 +13,9 @@ struct Machine {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
   int threads = 1;
+  /// The vocabulary's table gets rows of zeros behind it up to a multiple of this, for products of aligned sizes; nothing
+  /// sees them but the loss.
+  int64_t vocabulary_multiple = 1;
   std::string description;  ///< "cpu, bf16 (native here), 2 threads"
 };
 

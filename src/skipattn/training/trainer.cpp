@@ -4,7 +4,6 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
-#include <cmath>
 #include <cstdlib>
 #include <string_view>
 
@@ -14,6 +13,7 @@
 #include "skipattn/io/safetensors.h"
 #include "skipattn/model/arena.h"
 #include "skipattn/model/tensor_file.h"
+#include "skipattn/training/fused/kernels.h"
 #include "skipattn/training/loss.h"
 
 namespace skipattn::training {
@@ -51,48 +51,74 @@ at::Tensor to_targets(const data::Batch& batch, int64_t begin, int64_t count, at
 }
 
 Trainer::Trainer(model::Decoder& decoder, const TrainingConfig& config, const Machine& machine)
-    : decoder_(decoder), config_(config), machine_(machine) {
-  optimizer_ = {
-      .beta1 = config.beta1, .beta2 = config.beta2, .epsilon = config.epsilon, .weight_decay = config.weight_decay};
+    : decoder_(decoder),
+      config_(config),
+      machine_(machine),
+      batch_(machine.device),
+      graph_(make_graph_recorder(machine.device)) {
+  optimizer_ = {.beta1 = config.beta1,
+                .beta2 = config.beta2,
+                .epsilon = config.epsilon,
+                .weight_decay = config.weight_decay,
+                .grad_clip = config.grad_clip};
+  loss_ = at::zeros({}, at::TensorOptions(at::kDouble).device(machine.device));
   make_slots();
-  if (wants_fused_step() && model::TrainingPass::serves(decoder)) {
-    fused_ = std::make_unique<model::TrainingPass>(decoder);
-    gradients_ = model::zeros_together(parameter_shapes(), at::kFloat);
+  if (wants_fused_step() && model::TrainingPass::serves(decoder) && fused::has_kernels(machine.device)) {
+    make_fused_step();
   } else {
     gradients_.resize(slots_.size());
     for (const AdamWSlot& slot : slots_) slot.compute.set_requires_grad(true);
   }
 }
 
-std::vector<std::vector<int64_t>> Trainer::parameter_shapes() const {
+/// Zeros for every parameter, with the vocabulary head's padding.
+std::vector<at::Tensor> Trainer::zeros(at::ScalarType dtype) const {
   std::vector<std::vector<int64_t>> shapes;
   for (const auto& spec : decoder_.table().specs) shapes.push_back(spec.shape());
-  return shapes;
+  int64_t& rows = shapes[decoder_.table().head][0];
+  rows = (rows + machine_.vocabulary_multiple - 1) / machine_.vocabulary_multiple * machine_.vocabulary_multiple;
+  return model::zeros_together(shapes, dtype, machine_.device);
+}
+
+/// One of zeros() without padding.
+at::Tensor Trainer::rows_of_tokens(int index, const at::Tensor& padded) const {
+  const int64_t rows = decoder_.table().specs[index].shape()[0];
+  return padded.size(0) == rows ? padded : padded.narrow(0, 0, rows);
 }
 
 void Trainer::make_slots() {
   const auto& specs = decoder_.table().specs;
-  const auto zeros = [&](at::ScalarType dtype) {
-    std::vector<at::Tensor> tensors;
-    if (machine_.device.is_cpu()) return model::zeros_together(parameter_shapes(), dtype);
-    for (const auto& shape : parameter_shapes())
-      tensors.push_back(at::zeros(shape, at::TensorOptions(dtype).device(machine_.device)));
-    return tensors;
-  };
   const std::vector<at::Tensor> masters = zeros(at::kFloat), first = zeros(at::kFloat), second = zeros(at::kFloat);
   const std::vector<at::Tensor> copies = machine_.dtype == at::kFloat ? masters : zeros(machine_.dtype);
-  for (size_t i = 0; i < specs.size(); ++i) {
+  head_ = copies[decoder_.table().head];
+  for (int i = 0; i < static_cast<int>(specs.size()); ++i) {
     AdamWSlot slot;
-    slot.master = masters[i];
+    slot.master = rows_of_tokens(i, masters[i]);
     slot.master.copy_(decoder_.parameters()[i]);
-    slot.compute = specs[i].is_norm ? masters[i] : copies[i];
-    if (!slot.compute.is_same(slot.master)) slot.compute.copy_(slot.master);
-    slot.first_moment = first[i];
-    slot.second_moment = second[i];
+    const bool is_copy = machine_.dtype != at::kFloat && !specs[i].is_norm;
+    slot.compute = is_copy ? rows_of_tokens(i, copies[i]) : slot.master;
+    if (is_copy) slot.compute.copy_(slot.master);
+    slot.first_moment = rows_of_tokens(i, first[i]);
+    slot.second_moment = rows_of_tokens(i, second[i]);
     slot.decays = specs[i].decays;
-    decoder_.set_parameter(static_cast<int>(i), slot.compute);
+    decoder_.set_parameter(i, slot.compute);
     slots_.push_back(std::move(slot));
   }
+}
+
+void Trainer::make_fused_step() {
+  fused_ = std::make_unique<model::TrainingPass>(decoder_);
+  gradients_ = zeros(at::kFloat);
+  const int head = decoder_.table().head;
+  head_gradient_ = gradients_[head];
+  gradients_[head] = rows_of_tokens(head, head_gradient_);
+  update_ = std::make_unique<ParameterUpdate>(slots_, gradients_, optimizer_);
+}
+
+std::string Trainer::kind() const {
+  if (!fused_) return "plain";
+  if (graph_.replays()) return "CUDA graph";
+  return graph_.failure().empty() ? "fused" : "fused, no CUDA graph: " + graph_.failure();
 }
 
 std::vector<at::Tensor> Trainer::masters() const {
@@ -120,66 +146,83 @@ void Trainer::add_gradients(bool first) {
   }
 }
 
-double Trainer::accumulate_gradients(const data::Batch& batch, int64_t step) {
-  const int64_t micro_steps = config_.batch_size / config_.micro_batch_size;
-  double loss = 0;
-  for (int64_t i = 0; i < micro_steps; ++i) {
-    const uint64_t dropout_seed = derive_seed(config_.seed, fmt::format("dropout {} {}", step, i));
-    loss += (fused_ ? fused_micro_step(batch, i, dropout_seed) : plain_micro_step(batch, i, dropout_seed)) /
-            static_cast<double>(micro_steps);
-  }
-  return loss;
+uint64_t Trainer::dropout_seed(int64_t step, int64_t number) const {
+  return derive_seed(config_.seed, fmt::format("dropout {} {}", step, number));
 }
 
-double Trainer::plain_micro_step(const data::Batch& batch, int64_t number, uint64_t dropout_seed) {
+fused::StepResult Trainer::plain_step(int64_t step, double learning_rate) {
+  loss_.zero_();
+  for (int64_t i = 0; i < micro_steps(); ++i) plain_micro_step(i, dropout_seed(step, i));
+  const c10::NoGradGuard no_grad;
+  const OperationTimer timer("optimizer");
+  ParameterUpdate update(slots_, gradients_, optimizer_);  // the gradients are others every time
+  for (at::Tensor& gradient : gradients_) gradient.reset();
+  update.prepare(step, learning_rate);
+  update.run(loss_);
+  return update.read();
+}
+
+void Trainer::plain_micro_step(int64_t number, uint64_t dropout_seed) {
   const int64_t micro = config_.micro_batch_size;
   model::ForwardOptions options;
   options.dropout = config_.dropout;
   options.dropout_seed = dropout_seed;
   options.recompute = config_.recompute;
-  const at::Tensor hidden = decoder_.hidden_states(to_input(batch, number * micro, micro, machine_.device), options);
-  const at::Tensor loss = cross_entropy(hidden.view({-1, hidden.size(-1)}), decoder_.head_weight(),
-                                        to_targets(batch, number * micro, micro, machine_.device));
-  (loss / static_cast<double>(config_.batch_size / micro)).backward();
+  const at::Tensor hidden = decoder_.hidden_states(batch_.input(number * micro, micro), options);
+  const at::Tensor loss =
+      cross_entropy(hidden.view({-1, hidden.size(-1)}), decoder_.head_weight(), batch_.targets(number * micro, micro)) /
+      static_cast<double>(micro_steps());
+  loss.backward();
   add_gradients(number == 0);
-  return loss.item<double>();
+  loss_.add_(loss.detach());
 }
 
-double Trainer::fused_micro_step(const data::Batch& batch, int64_t number, uint64_t dropout_seed) {
-  const int64_t micro = config_.micro_batch_size, rows = micro * batch.context;
-  const at::Tensor& head = decoder_.head_weight();
+/// What a graph records: all of a step's work on the device.
+void Trainer::run_fused(int64_t step) {
+  loss_.zero_();
+  for (int64_t i = 0; i < micro_steps(); ++i) fused_micro_step(i, dropout_seed(step, i));
+  const OperationTimer timer("optimizer");
+  update_->run(loss_);
+}
+
+fused::StepResult Trainer::fused_step(int64_t step, double learning_rate) {
+  const c10::NoGradGuard no_grad;
+  update_->prepare(step, learning_rate);
+  if (may_record_) {
+    graph_.run([&] { run_fused(step); });
+  } else {
+    run_fused(step);
+  }
+  return update_->read();
+}
+
+void Trainer::fused_micro_step(int64_t number, uint64_t dropout_seed) {
+  const int64_t micro = config_.micro_batch_size;
+  const model::Input input = batch_.input(number * micro, micro);
   fused_->prepare({.batch = micro,
-                   .length = batch.context,
+                   .length = input.tokens.size(1),
                    .recompute = config_.recompute,
-                   .loss_bytes = loss_scratch_bytes(rows, head.size(0), head.scalar_type())});
-  const at::Tensor& hidden = fused_->forward(to_input(batch, number * micro, micro, machine_.device),
-                                             {.dropout = config_.dropout, .dropout_seed = dropout_seed});
-  const double loss = loss_and_gradients(hidden, head, to_targets(batch, number * micro, micro, machine_.device),
-                                         {.hidden = fused_->hidden_gradient(),
-                                          .weight = gradients_[decoder_.table().head],
-                                          .add = number > 0,
-                                          .scale = static_cast<double>(micro) / static_cast<double>(config_.batch_size),
-                                          .scratch = fused_->loss_scratch()});
+                   .loss_bytes = loss_scratch_bytes(input.tokens.numel(), head_.size(0), head_.options())});
+  const at::Tensor& hidden = fused_->forward(input, {.dropout = config_.dropout, .dropout_seed = dropout_seed});
+  const double share = 1.0 / static_cast<double>(micro_steps());
+  const at::Tensor loss = loss_and_gradients(hidden, head_, batch_.targets(number * micro, micro),
+                                             {.hidden = fused_->hidden_gradient(),
+                                              .weight = head_gradient_,
+                                              .add = number > 0,
+                                              .scale = share,
+                                              .vocabulary = decoder_.config().vocabulary,
+                                              .scratch = fused_->loss_scratch()});
   fused_->backward({.tensors = gradients_, .add = number > 0});
-  return loss;
+  loss_.add_(loss, share);
 }
 
 StepOutcome Trainer::step(const data::Batch& batch, int64_t step) {
-  StepOutcome outcome;
-  outcome.learning_rate = learning_rate_schedule(config_).at(step);
-  outcome.loss = accumulate_gradients(batch, step);
-  const c10::NoGradGuard no_grad;
-  const OperationTimer timer("optimizer");
-  outcome.grad_norm = global_norm(gradients_);
-  outcome.skipped = !std::isfinite(outcome.loss) || !std::isfinite(outcome.grad_norm);
-  if (!outcome.skipped) {
-    const double scale = config_.grad_clip > 0 ? std::min(1.0, config_.grad_clip / (outcome.grad_norm + 1e-6)) : 1.0;
-    for (size_t i = 0; i < slots_.size(); ++i)
-      adamw_step(slots_[i], gradients_[i], scale, outcome.learning_rate, step, optimizer_);
-  }
-  if (!fused_)
-    for (at::Tensor& gradient : gradients_) gradient.reset();
-  return outcome;
+  const double learning_rate = learning_rate_schedule(config_).at(step);
+  if (batch_.fill(batch)) graph_.forget();
+  may_record_ = config_.dropout == 0 && batch.first_key.empty();
+  const fused::StepResult result = fused_ ? fused_step(step, learning_rate) : plain_step(step, learning_rate);
+  return {
+      .loss = result.loss, .grad_norm = result.norm, .learning_rate = learning_rate, .skipped = result.skipped != 0};
 }
 
 void Trainer::save_moments(const std::filesystem::path& file) const {

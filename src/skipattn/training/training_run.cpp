@@ -7,14 +7,15 @@
 #include <memory>
 
 #include "skipattn/core/errors.h"
-#include "skipattn/core/memory.h"
 #include "skipattn/core/stop.h"
 #include "skipattn/core/text.h"
 #include "skipattn/io/atomic_file.h"
 #include "skipattn/model/checkpoint.h"
 #include "skipattn/model/reroute.h"
+#include "skipattn/training/batch_prefetcher.h"
 #include "skipattn/training/diverged.h"
 #include "skipattn/training/metrics_log.h"
+#include "skipattn/training/peak_memory.h"
 #include "skipattn/training/run_data.h"
 #include "skipattn/training/run_folder.h"
 #include "skipattn/training/trainer.h"
@@ -53,6 +54,8 @@ class Session {
     decoder_ = std::make_unique<model::Decoder>(starting_model());
     trainer_ = std::make_unique<Trainer>(*decoder_, config_.training, machine_);
     if (checkpoint_) trainer_->load_moments(*checkpoint_ / "trainer.safetensors");
+    // On the CPU reading ahead would take a processor from the step.
+    if (machine_.device.is_cuda()) prefetcher_.emplace(*data_.train, config_.training.steps);
     io::write_file_atomically(folder_.path() / "run.toml", to_toml(config_, /*comments=*/true));
     log_ = std::make_unique<MetricsLog>(folder_.path(), state_.step);
   }
@@ -101,7 +104,7 @@ class Session {
 
   MetricsRow one_step() {
     const auto start = Clock::now();
-    const data::Batch batch = data_.train->get(state_.step);
+    const data::Batch batch = prefetcher_ ? prefetcher_->get(state_.step) : data_.train->get(state_.step);
     const StepOutcome outcome = trainer_->step(batch, state_.step + 1);
     ++state_.step;
     state_.tokens += config_.training.batch_size * config_.data.context;
@@ -182,10 +185,10 @@ class Session {
     const double seconds = median(step_seconds_);
     if (seconds > 0)
       result.tokens_per_second = static_cast<double>(config_.training.batch_size * config_.data.context) / seconds;
-    result.peak_memory_bytes = peak_resident_bytes();
+    result.peak_memory_bytes = peak_memory_bytes(machine_.device);
     result.skipped_steps = state_.skipped_steps;
     result.parameters = decoder_->table().elements();
-    result.machine = machine_.description;
+    result.machine = machine_.device.is_cuda() ? machine_.description + ", " + trainer_->kind() : machine_.description;
     result.settings = settings_;
     return result;
   }
@@ -200,6 +203,7 @@ class Session {
   TrainerState state_;
   std::unique_ptr<model::Decoder> decoder_;
   std::unique_ptr<Trainer> trainer_;
+  std::optional<BatchPrefetcher> prefetcher_;
   std::unique_ptr<MetricsLog> log_;
   std::optional<Evaluation> evaluation_;
   std::vector<double> step_seconds_;

@@ -1,11 +1,10 @@
-#include "skipattn/training/cpu/softmax_loss.h"
-
 #include <ATen/Parallel.h>
 
 #include <cmath>
 #include <limits>
 
 #include "skipattn/core/simd.h"
+#include "skipattn/training/cpu/kernels.h"
 
 namespace skipattn::training::cpu {
 
@@ -68,35 +67,31 @@ SKIPATTN_SIMD float one_row(Bf16* row, int64_t width, int64_t target, float scal
 }
 
 template <typename T>
-void all_rows(const at::Tensor& logits, const int64_t* targets, float* losses, float scale) {
-  const int64_t width = logits.size(1);
-  T* first = static_cast<T*>(logits.data_ptr());
-  at::parallel_for(0, logits.size(0), 1, [&](int64_t begin, int64_t end) {
+void all_rows(const fused::SoftmaxLoss& call, float scale) {
+  const int64_t stride = call.logits.size(1), vocabulary = call.vocabulary;
+  T* first = static_cast<T*>(call.logits.data_ptr());
+  const auto* targets = call.targets.const_data_ptr<int64_t>();
+  auto* losses = call.losses.data_ptr<float>();
+  at::parallel_for(0, call.logits.size(0), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      T* row = first + i * width;
-      if (targets[i] >= 0) {
-        losses[i] = one_row(row, width, targets[i], scale);
-      } else {
-        losses[i] = 0.0f;
-        if (scale != 0.0f) std::memset(row, 0, width * sizeof(T));
-      }
+      T* row = first + i * stride;
+      const bool counts = targets[i] >= 0;
+      losses[i] = counts ? one_row(row, vocabulary, targets[i], scale) : 0.0f;
+      if (scale == 0.0f) continue;
+      const int64_t zeros_from = counts ? vocabulary : 0;
+      std::memset(static_cast<void*>(row + zeros_from), 0, (stride - zeros_from) * sizeof(T));
     }
   });
 }
 
 }  // namespace
 
-void softmax_loss(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& losses,
-                  double gradient_scale) {
-  const auto* target = targets.const_data_ptr<int64_t>();
-  for (int64_t i = 0; i < targets.numel(); ++i)
-    TORCH_CHECK_INDEX(target[i] < logits.size(1), "target ", target[i], " of a vocabulary of ", logits.size(1));
-  const auto scale = static_cast<float>(gradient_scale);
-  if (logits.scalar_type() == at::kBFloat16) {
-    all_rows<Bf16>(logits, target, losses.data_ptr<float>(), scale);
-  } else {
-    all_rows<float>(logits, target, losses.data_ptr<float>(), scale);
-  }
+void softmax_loss(const fused::SoftmaxLoss& call) {
+  const auto* target = call.targets.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < call.targets.numel(); ++i)
+    TORCH_CHECK_INDEX(target[i] < call.vocabulary, "target ", target[i], " of a vocabulary of ", call.vocabulary);
+  const float scale = call.gradient_scale.defined() ? *call.gradient_scale.const_data_ptr<float>() : 0.0f;
+  call.logits.scalar_type() == at::kBFloat16 ? all_rows<Bf16>(call, scale) : all_rows<float>(call, scale);
 }
 
 }  // namespace skipattn::training::cpu
