@@ -7,7 +7,7 @@ namespace skipattn::inference {
 
 namespace {
 
-constexpr int64_t kTasksPerWorker = 8;  // so that all end at about the same time
+constexpr int64_t kTasksPerWorker = 16;  // so that all end at about the same time
 
 }  // namespace
 
@@ -64,14 +64,13 @@ DecodeAttention::Task DecodeAttention::task_at(int64_t layer, const Cut& cut, in
   return task;
 }
 
-void DecodeAttention::find_work(int64_t layer, const Task& task, Work& work) const {
+void DecodeAttention::find_stretches(int64_t layer, const Task& task, Work& work) const {
   const StepRow& row = (*rows_)[static_cast<size_t>(task.row)];
   const Visible seen = visible(layer, task.row);
   const int64_t first = seen.begin / kBlockRows * kBlockRows + task.part * kPartLength;
   const int64_t begin = std::max(seen.begin, first), end = std::min(seen.end, first + kPartLength);
   const routing::LayerPlan& plan = weights_.plan().layers[static_cast<size_t>(layer)];
   work.task = task;
-  work.stretches.clear();
   for (int64_t at = begin, after; at < end; at = after) {
     after = std::min(end, (at / kBlockRows + 1) * kBlockRows);
     for (int64_t head = task.first_head; head < task.end_head; ++head)
@@ -82,23 +81,30 @@ void DecodeAttention::find_work(int64_t layer, const Task& task, Work& work) con
   }
 }
 
-void DecodeAttention::prefetch(int64_t layer, int worker) {
-  const Cut all = cut(layer);
-  if (worker >= all.tasks) return;
-  Work& work = works_[static_cast<size_t>(worker)].first;
-  find_work(layer, task_at(layer, all, worker), work);
-  if (!work.stretches.empty()) cpu::prefetch_rows(layout_.dtype(), d_, work.stretches.front().rows);
+void DecodeAttention::find_work(int64_t layer, const Cut& cut, int64_t index, Work& work) const {
+  work.index = index;
+  work.stretches.clear();
+  if (index >= 0) find_stretches(layer, task_at(layer, cut, index), work);
 }
 
-void DecodeAttention::run(int64_t layer, int worker, std::atomic<int64_t>& next) {
+void DecodeAttention::expect(int64_t layer, int64_t task, int worker, Prefetcher& prefetcher) {
+  Work& work = works_[static_cast<size_t>(worker)].first;
+  find_work(layer, cut(layer), task, work);
+  const int64_t row_bytes = d_ * bytes_of(layout_.dtype());
+  for (const Stretch& stretch : work.stretches) {
+    if (prefetcher.is_full()) return;
+    const int64_t offset = stretch.rows.begin * row_bytes, bytes = (stretch.rows.end - stretch.rows.begin) * row_bytes;
+    prefetcher.add(static_cast<const char*>(stretch.rows.keys) + offset, bytes);
+    prefetcher.add(static_cast<const char*>(stretch.rows.values) + offset, bytes);
+  }
+}
+
+void DecodeAttention::run(int64_t layer, int worker, SharedTasks& tasks) {
   const Cut all = cut(layer);
   auto& [work, following] = works_[static_cast<size_t>(worker)];
-  int64_t index = worker;
-  if (index < all.tasks) find_work(layer, task_at(layer, all, index), work);
-  while (index < all.tasks) {
-    index = next.fetch_add(1, std::memory_order_relaxed);
-    following.stretches.clear();
-    if (index < all.tasks) find_work(layer, task_at(layer, all, index), following);
+  for (int64_t index; (index = tasks.take(worker)) >= 0;) {
+    if (index != work.index) find_work(layer, all, index, work);
+    find_work(layer, all, tasks.next(worker), following);
     attend(work, following);
     std::swap(work, following);
   }

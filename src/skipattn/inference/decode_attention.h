@@ -5,12 +5,13 @@
 // find is merged at the end. Parts have one length whatever the number of workers, so that results do not depend on it.
 #pragma once
 
-#include <atomic>
 #include <utility>
 #include <vector>
 
 #include "skipattn/inference/block_cache.h"
 #include "skipattn/inference/engine_weights.h"
+#include "skipattn/inference/prefetcher.h"
+#include "skipattn/inference/shared_tasks.h"
 
 namespace skipattn::inference {
 
@@ -34,10 +35,11 @@ class DecodeAttention {
   /// Where a head's query belongs: padded(d) numbers in the order of the cache's dtype (elements.h), times the softmax scale.
   float* query(int64_t row, int64_t head) const { return query_.data() + (row * heads_ + head) * padded_d_; }
 
-  /// Asks for what the worker's first task begins with.
-  void prefetch(int64_t layer, int worker);
-  /// Takes tasks of the layer, the first with the worker's own number and others from `next`, until there are no more.
-  void run(int64_t layer, int worker, std::atomic<int64_t>& next);
+  int64_t task_count(int64_t layer) const { return cut(layer).tasks; }
+  /// Finds what a worker's first task of the layer reads (-1: there is none) and has the prefetcher ask for it.
+  void expect(int64_t layer, int64_t task, int worker, Prefetcher& prefetcher);
+  /// Takes tasks of the layer until there are no more.
+  void run(int64_t layer, int worker, SharedTasks& tasks);
   /// What the row's heads got: [H * d]. After all workers' run().
   void merge(int64_t layer, int64_t row, float* heads) const;
 
@@ -61,6 +63,7 @@ class DecodeAttention {
   };
   /// A task's stretches, in the order in which they are read.
   struct Work {
+    int64_t index = -1;  // of the task; -1: none
     Task task;
     std::vector<Stretch> stretches;
   };
@@ -74,7 +77,8 @@ class DecodeAttention {
   Visible visible(int64_t layer, int64_t row) const;
   Cut cut(int64_t layer) const;
   Task task_at(int64_t layer, const Cut& cut, int64_t index) const;
-  void find_work(int64_t layer, const Task& task, Work& work) const;
+  void find_work(int64_t layer, const Cut& cut, int64_t index, Work& work) const;
+  void find_stretches(int64_t layer, const Task& task, Work& work) const;
   void attend(const Work& work, const Work& next) const;
   /// Place of a part's results for the first query head of a KV head; the others of the group follow.
   int64_t place(int64_t row, int64_t kv_head, int64_t part) const {

@@ -8,13 +8,11 @@ namespace skipattn::inference {
 
 namespace {
 
-constexpr int64_t kTaskBytes = 96 << 10;      // of a matrix that a worker takes at once
-constexpr int64_t kTaskRowMultiple = 16;      // rows of a task, so that results of two workers share no cache line
-constexpr int64_t kPrefetchBytes = 8 << 10;   // of the next operation's matrix, asked for before a barrier
-constexpr int64_t kTaskPrefetchBytes = 4096;  // of the next task's rows
-constexpr int64_t kPhasesPerLayer = 5;
+constexpr int64_t kTaskBytes = 96 << 10;  // of a matrix that a worker takes at once
+constexpr int64_t kTaskRowMultiple = 16;  // rows of a task, so that results of two workers share no cache line
+constexpr int kStepsAfter = 8;            // of the prefetcher, for who comes last and has not waited
 
-int64_t task_rows(const cpu::MatrixView& matrix) {
+int64_t rows_of_task(const cpu::MatrixView& matrix) {
   const int64_t rows = kTaskBytes / std::max<int64_t>(1, matrix.row_bytes());
   return std::max(kTaskRowMultiple, rows / kTaskRowMultiple * kTaskRowMultiple);
 }
@@ -29,8 +27,20 @@ DecodeStep::DecodeStep(const EngineWeights& weights, const CacheLayout& layout, 
       d_(weights.config().head_width),
       width_(weights.config().width),
       attention_(weights, layout, pool.size()),
-      scratch_(static_cast<size_t>(pool.size())),
-      counters_(static_cast<size_t>(kPhasesPerLayer * weights.config().layers + 1)) {}
+      scratch_(static_cast<size_t>(pool.size())) {
+  for (const EngineLayer& layer : weights.layers) {
+    add_operation(layer.qkv, layer.qkv.matrix.rows, d_);  // a task is a head
+    operations_.push_back({.tasks = SharedTasks(pool.size())});
+    add_operation(layer.output, layer.output.matrix.rows, rows_of_task(layer.output.matrix));
+    add_operation(layer.up, weights.config().mlp_width, rows_of_task(layer.up.matrix));
+    add_operation(layer.down, layer.down.matrix.rows, rows_of_task(layer.down.matrix));
+  }
+  add_operation(weights.head, weights.head.matrix.rows, rows_of_task(weights.head.matrix));
+}
+
+void DecodeStep::add_operation(const Linear& linear, int64_t rows, int64_t task_rows) {
+  operations_.push_back({&linear, rows, task_rows, SharedTasks(pool_.size())});
+}
 
 void DecodeStep::reserve() {
   const auto rows = static_cast<int64_t>(rows_.size());
@@ -40,10 +50,8 @@ void DecodeStep::reserve() {
   residual_.reserve(rows * width_);
   hidden_.reserve(rows * config.mlp_width);
   logits_.reserve(rows * config.vocabulary);
-  int64_t most_task_rows = d_;
-  for (const EngineLayer& layer : weights_.layers)
-    for (const Linear* linear : {&layer.output, &layer.up, &layer.down, &weights_.head})
-      most_task_rows = std::max(most_task_rows, task_rows(linear->matrix));
+  int64_t most_task_rows = 0;
+  for (const Operation& operation : operations_) most_task_rows = std::max(most_task_rows, operation.task_rows);
   for (Scratch& scratch : scratch_) {
     scratch.row.reserve(widest);
     scratch.ordered.reserve(rows * cpu::padded(widest));
@@ -51,10 +59,18 @@ void DecodeStep::reserve() {
   }
 }
 
+void DecodeStep::share_tasks() {
+  for (size_t i = 0; i < operations_.size(); ++i) {
+    Operation& operation = operations_[i];
+    operation.tasks.reset(operation.linear != nullptr ? operation.task_count()
+                                                      : attention_.task_count(static_cast<int64_t>(i) / kKinds));
+  }
+}
+
 void DecodeStep::run(const std::vector<StepRow>& rows, const StepStart& start) {
   rows_ = rows;
   reserve();
-  for (Counter& counter : counters_) counter.next.store(pool_.size(), std::memory_order_relaxed);
+  share_tasks();
   pool_.run([&](int worker) { work(worker, start); });
 }
 
@@ -64,40 +80,44 @@ void DecodeStep::work(int worker, const StepStart& start) {
   } else if (worker == 0) {
     std::copy_n(start.residual, static_cast<int64_t>(rows_.size()) * width_, residual_.data());
   }
-  pool_.barrier();
   for (int64_t l = start.layer; l < weights_.config().layers; ++l) {
-    const EngineLayer& layer = weights_.layers[static_cast<size_t>(l)];
+    const int64_t first = l * kKinds;
+    wait_for(first + kQkv, worker);
     project_qkv(l, worker);
-    attention_.prefetch(l, worker);
-    pool_.barrier();
+    wait_for(first + kAttention, worker);
     attend(l, worker);
-    wait(&layer.output.matrix, worker);
+    wait_for(first + kOutput, worker);
     project_output(l, worker);
-    wait(&layer.up.matrix, worker);
+    wait_for(first + kUp, worker);
     expand(l, worker);
-    wait(&layer.down.matrix, worker);
+    wait_for(first + kDown, worker);
     contract(l, worker);
-    const bool last = l + 1 == weights_.config().layers;
-    wait(last ? &weights_.head.matrix : &weights_.layers[static_cast<size_t>(l) + 1].qkv.matrix, worker);
   }
+  wait_for(weights_.config().layers * kKinds, worker);
   predict(worker);
 }
 
-void DecodeStep::wait(const cpu::MatrixView* next, int worker) {
-  const int64_t first = worker * task_rows(*next);
-  if (first < next->rows) cpu::prefetch(*next, first, kPrefetchBytes);
-  pool_.barrier();
+void DecodeStep::wait_for(int64_t index, int worker) {
+  const Operation& operation = operations_[static_cast<size_t>(index)];
+  Prefetcher& next = scratch_[static_cast<size_t>(worker)].next;
+  next.clear();
+  const int64_t task = operation.tasks.next(worker);
+  if (operation.linear == nullptr) {
+    attention_.expect(index / kKinds, task, worker, next);
+  } else if (task >= 0) {
+    const cpu::MatrixView& matrix = operation.linear->matrix;
+    const int64_t row = task * operation.task_rows;
+    next.add(matrix.row(row), (operation.rows - row) * matrix.row_bytes());
+  }
+  pool_.barrier([&] { return next.step(); });
+  for (int i = 0; i < kStepsAfter; ++i) next.step();
 }
 
 template <typename Task>
-void DecodeStep::for_rows(const cpu::MatrixView& matrix, int64_t rows, int64_t phase, int worker, const Task& task) {
-  const int64_t step = task_rows(matrix), count = (rows + step - 1) / step;
-  std::atomic<int64_t>& next = counters_[static_cast<size_t>(phase)].next;
-  for (int64_t index = worker; index < count;) {
-    const int64_t following = next.fetch_add(1, std::memory_order_relaxed);
-    if (following < count) cpu::prefetch(matrix, following * step, kTaskPrefetchBytes);
-    task(index * step, std::min(step, rows - index * step));
-    index = following;
+void DecodeStep::for_rows(Operation& operation, int worker, const Task& task) {
+  for (int64_t index; (index = operation.tasks.take(worker)) >= 0;) {
+    const int64_t first = index * operation.task_rows;
+    task(first, std::min(operation.task_rows, operation.rows - first));
   }
 }
 
@@ -139,17 +159,12 @@ void DecodeStep::project_qkv(int64_t layer, int worker) {
   const EngineLayer& weights = weights_.layers[static_cast<size_t>(layer)];
   const cpu::Vectors input = normed(weights.norm1, worker);
   Scratch& scratch = scratch_[static_cast<size_t>(worker)];
-  const int64_t heads = weights.qkv.matrix.rows / d_;
-  std::atomic<int64_t>& next = counters_[static_cast<size_t>(layer * kPhasesPerLayer)].next;
   // A task is a head, which its worker also rotates and stores.
-  for (int64_t head = worker; head < heads;) {
-    const int64_t following = next.fetch_add(1, std::memory_order_relaxed);
-    if (following < heads) cpu::prefetch(weights.qkv.matrix, following * d_, kTaskPrefetchBytes);
-    cpu::dots(weights.qkv.matrix, head * d_, d_, input, scratch.out.data(), d_);
+  for_rows(operation(layer, kQkv), worker, [&](int64_t first, int64_t rows) {
+    cpu::dots(weights.qkv.matrix, first, rows, input, scratch.out.data(), rows);
     for (int64_t row = 0; row < input.count; ++row)
-      finish_head(layer, head, row, scratch.out.data() + row * d_, scratch);
-    head = following;
-  }
+      finish_head(layer, first / rows, row, scratch.out.data() + row * rows, scratch);
+  });
 }
 
 void DecodeStep::finish_head(int64_t layer, int64_t head, int64_t row, float* numbers, Scratch& scratch) {
@@ -171,7 +186,7 @@ void DecodeStep::finish_head(int64_t layer, int64_t head, int64_t row, float* nu
 
 void DecodeStep::attend(int64_t layer, int worker) {
   const OperationTimer timer("attention");
-  attention_.run(layer, worker, counters_[static_cast<size_t>(layer * kPhasesPerLayer + 1)].next);
+  attention_.run(layer, worker, operation(layer, kAttention).tasks);
 }
 
 cpu::Vectors DecodeStep::merged_heads(int64_t layer, int worker) {
@@ -185,9 +200,10 @@ cpu::Vectors DecodeStep::merged_heads(int64_t layer, int worker) {
   return {scratch.ordered.data(), stride, count};
 }
 
-void DecodeStep::add_to_residual(const Linear& linear, const cpu::Vectors& input, int64_t phase, int worker) {
+void DecodeStep::add_to_residual(Operation& operation, const cpu::Vectors& input, int worker) {
+  const Linear& linear = *operation.linear;
   float* out = scratch_[static_cast<size_t>(worker)].out.data();
-  for_rows(linear.matrix, linear.matrix.rows, phase, worker, [&](int64_t first, int64_t rows) {
+  for_rows(operation, worker, [&](int64_t first, int64_t rows) {
     cpu::dots(linear.matrix, first, rows, input, out, rows);
     for (int64_t row = 0; row < input.count; ++row) {
       float* residual = residual_.data() + row * width_ + first;
@@ -199,8 +215,7 @@ void DecodeStep::add_to_residual(const Linear& linear, const cpu::Vectors& input
 
 void DecodeStep::project_output(int64_t layer, int worker) {
   const OperationTimer timer("weights");
-  const Linear& output = weights_.layers[static_cast<size_t>(layer)].output;
-  add_to_residual(output, merged_heads(layer, worker), layer * kPhasesPerLayer + 2, worker);
+  add_to_residual(operation(layer, kOutput), merged_heads(layer, worker), worker);
 }
 
 void DecodeStep::expand(int64_t layer, int worker) {
@@ -211,7 +226,7 @@ void DecodeStep::expand(int64_t layer, int worker) {
   const bool gated = weights_.activation == model::Activation::kSwiGlu;
   const float* bias = weights.up.bias_data();
   float* out = scratch_[static_cast<size_t>(worker)].out.data();
-  for_rows(weights.up.matrix, hidden, layer * kPhasesPerLayer + 3, worker, [&](int64_t first, int64_t rows) {
+  for_rows(operation(layer, kUp), worker, [&](int64_t first, int64_t rows) {
     float* second = out + input.count * rows;
     cpu::dots(weights.up.matrix, first, rows, input, out, rows);
     if (gated) cpu::dots(weights.up.matrix, hidden + first, rows, input, second, rows);
@@ -231,16 +246,14 @@ void DecodeStep::expand(int64_t layer, int worker) {
 
 void DecodeStep::contract(int64_t layer, int worker) {
   const OperationTimer timer("weights");
-  const Linear& down = weights_.layers[static_cast<size_t>(layer)].down;
-  const cpu::Vectors input = ordered(hidden_.data(), weights_.config().mlp_width, worker);
-  add_to_residual(down, input, layer * kPhasesPerLayer + 4, worker);
+  add_to_residual(operation(layer, kDown), ordered(hidden_.data(), weights_.config().mlp_width, worker), worker);
 }
 
 void DecodeStep::predict(int worker) {
   const OperationTimer timer("vocabulary head");
   const cpu::MatrixView& head = weights_.head.matrix;
   const cpu::Vectors input = normed(weights_.final_norm, worker);
-  for_rows(head, head.rows, kPhasesPerLayer * weights_.config().layers, worker, [&](int64_t first, int64_t rows) {
+  for_rows(operations_.back(), worker, [&](int64_t first, int64_t rows) {
     cpu::dots(head, first, rows, input, logits_.data() + first, head.rows);
   });
 }

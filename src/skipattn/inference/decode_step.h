@@ -6,11 +6,12 @@
 // one order, so a row's logits depend neither on the number of workers nor on the rows beside it.
 #pragma once
 
-#include <atomic>
 #include <vector>
 
 #include "skipattn/inference/decode_attention.h"
 #include "skipattn/inference/engine_weights.h"
+#include "skipattn/inference/prefetcher.h"
+#include "skipattn/inference/shared_tasks.h"
 #include "skipattn/inference/worker_pool.h"
 
 namespace skipattn::inference {
@@ -37,12 +38,25 @@ class DecodeStep {
     Numbers row;      // one row of some operation's input
     Numbers ordered;  // all rows of it, in the weights' order
     Numbers out;      // results of one task
-  };
-  struct alignas(64) Counter {
-    std::atomic<int64_t> next{0};
+    Prefetcher next;  // what the next operation's first task reads
   };
 
+  /// The operations of a layer, in order.
+  enum Kind { kQkv, kAttention, kOutput, kUp, kDown, kKinds };
+  /// What all workers do together between two barriers.
+  struct Operation {
+    const Linear* linear = nullptr;  // null: attention
+    int64_t rows = 0;                // of the matrix that are shared out; SwiGLU: the gates'
+    int64_t task_rows = 0;           // of a task
+    SharedTasks tasks;
+
+    int64_t task_count() const { return (rows + task_rows - 1) / task_rows; }
+  };
+
+  void add_operation(const Linear& linear, int64_t rows, int64_t task_rows);
+  Operation& operation(int64_t layer, Kind kind) { return operations_[static_cast<size_t>(layer * kKinds + kind)]; }
   void reserve();
+  void share_tasks();
   void work(int worker, const StepStart& start);
   void embed(int worker);
   void project_qkv(int64_t layer, int worker);
@@ -57,11 +71,12 @@ class DecodeStep {
   cpu::Vectors normed(const Norm& norm, int worker);
   cpu::Vectors ordered(const float* rows, int64_t width, int worker);
   cpu::Vectors merged_heads(int64_t layer, int worker);
-  void add_to_residual(const Linear& linear, const cpu::Vectors& input, int64_t phase, int worker);
-  /// task(first row, rows) over all of a matrix's rows, shared among the workers.
+  void add_to_residual(Operation& operation, const cpu::Vectors& input, int worker);
+  /// task(first row, rows) for the worker's share of the operation's rows.
   template <typename Task>
-  void for_rows(const cpu::MatrixView& matrix, int64_t rows, int64_t phase, int worker, const Task& task);
-  void wait(const cpu::MatrixView* next, int worker);
+  void for_rows(Operation& operation, int worker, const Task& task);
+  /// The barrier behind operation `index` - 1. Who waits asks for what its first task of operation `index` reads.
+  void wait_for(int64_t index, int worker);
 
   const EngineWeights& weights_;
   const CacheLayout& layout_;
@@ -70,8 +85,8 @@ class DecodeStep {
   std::vector<StepRow> rows_;
   DecodeAttention attention_;
   Numbers residual_, hidden_, logits_;
-  std::vector<Scratch> scratch_;   // [workers]
-  std::vector<Counter> counters_;  // one an operation
+  std::vector<Scratch> scratch_;       // [workers]
+  std::vector<Operation> operations_;  // [layers][kKinds], and the vocabulary head
 };
 
 }  // namespace skipattn::inference

@@ -63,14 +63,14 @@ Prefill::Prefill(const EngineWeights& weights, const CacheLayout& layout) : weig
   }
 }
 
-Prefill::Pass Prefill::begin(CachedSequence& sequence, std::span<const uint32_t> tokens) const {
+Prefill::Pass Prefill::begin(CachedSequence& sequence, std::span<const uint32_t> tokens) {
   const auto length = static_cast<int64_t>(tokens.size()), width = weights_.config().width;
   Pass pass{sequence, tokens, sequence.length()};
   sequence.reserve(pass.past + length);
   pass.positions = at::arange(pass.past, pass.past + length, at::kLong);
-  pass.residual = at::empty({length, width}, at::kFloat);
-  pass.normed = at::empty({length, width}, weights_.compute_dtype());
-  pass.statistics = at::empty({length, 2}, at::kFloat);
+  pass.residual = kept_.get(kResidual, {length, width}, at::kFloat);
+  pass.normed = kept_.get(kNormed, {length, width}, weights_.compute_dtype());
+  pass.statistics = kept_.get(kStatistics, {length, 2}, at::kFloat);
   pass.lent.resize(weights_.layers.size());
   embed(pass);
   return pass;
@@ -84,7 +84,7 @@ at::Tensor Prefill::run(CachedSequence& sequence, std::span<const uint32_t> toke
   norm(pass, last.norm1);
   const int64_t queries = weights_.config().heads, first_row = queries * weights_.config().head_width;
   if (first_row < last.qkv.matrix.rows)
-    keys_and_values(pass, handover_layer_, product(last.qkv, pass.normed, first_row), queries);
+    keys_and_values(pass, handover_layer_, product(last.qkv, pass.normed, first_row, kQkv), queries);
   return pass.residual.narrow(0, pass.length() - 1, 1);
 }
 
@@ -97,7 +97,7 @@ at::Tensor Prefill::run_through(CachedSequence& sequence, std::span<const uint32
 }
 
 at::Tensor Prefill::vocabulary_logits(const at::Tensor& hidden) {
-  return product(weights_.head, hidden, 0).to(at::kFloat);
+  return product(weights_.head, hidden, 0, kLogits).to(at::kFloat);
 }
 
 void Prefill::embed(Pass& pass) const {
@@ -130,12 +130,12 @@ void Prefill::norm(Pass& pass, const Norm& norm) {
 }
 
 /// x times the rows of the matrix from `first_row` on, with their biases.
-at::Tensor Prefill::product(const Linear& linear, const at::Tensor& x, int64_t first_row) {
+at::Tensor Prefill::product(const Linear& linear, const at::Tensor& x, int64_t first_row, Use use) {
   const OperationTimer timer("gemm");
   const int64_t rows = linear.matrix.rows - first_row;
   at::Tensor weight = linear.weight.narrow(0, first_row, rows);
   const at::Tensor bias = linear.bias.defined() ? linear.bias.narrow(0, first_row, rows) : at::Tensor();
-  const at::Tensor y = at::empty({x.size(0), rows}, x.options());
+  const at::Tensor y = kept_.get(use, {x.size(0), rows}, x.scalar_type());
   if (linear.matrix.dtype != Dtype::kInt8) {
     model::linear_forward(y, x, weight, bias);
     return y;
@@ -230,7 +230,7 @@ void Prefill::lend(Pass& pass, int64_t layer, const at::Tensor& qkv) {
   lent.values = offer(true, layout.heads + layout.live_keys, layout.live_values, plan.last_value_reader);
 }
 
-at::Tensor Prefill::attended(Pass& pass, int64_t layer, const at::Tensor& qkv) const {
+at::Tensor Prefill::attended(Pass& pass, int64_t layer, const at::Tensor& qkv) {
   const OperationTimer timer("attention");
   const model::LayerLayout& layout = weights_.layouts()[static_cast<size_t>(layer)];
   model::AttentionInput input;
@@ -246,16 +246,16 @@ at::Tensor Prefill::attended(Pass& pass, int64_t layer, const at::Tensor& qkv) c
     input.options.first_key = first.to(at::kInt).unsqueeze(0);
   }
   model::AttentionOutput output;
-  output.attended = at::empty({1, pass.length(), layout.heads, layout.head_width}, qkv.options());
-  output.logsumexp = at::empty({1, layout.heads, pass.length()}, at::kFloat);
+  output.attended = kept_.get(kAttended, {1, pass.length(), layout.heads, layout.head_width}, qkv.scalar_type());
+  output.logsumexp = kept_.get(kLogSumExp, {1, layout.heads, pass.length()}, at::kFloat);
   model::attend(input, output);
   return output.attended.view({pass.length(), layout.heads * layout.head_width});
 }
 
-at::Tensor Prefill::activated(const at::Tensor& hidden) const {
+at::Tensor Prefill::activated(const at::Tensor& hidden) {
   const OperationTimer timer("activation");
   if (weights_.activation == model::Activation::kSwiGlu) {
-    const at::Tensor output = at::empty({hidden.size(0), hidden.size(1) / 2}, hidden.options());
+    const at::Tensor output = kept_.get(kActivated, {hidden.size(0), hidden.size(1) / 2}, hidden.scalar_type());
     model::fused::swiglu_forward(hidden, output);
     return output;
   }
@@ -266,17 +266,17 @@ at::Tensor Prefill::activated(const at::Tensor& hidden) const {
 void Prefill::layer(Pass& pass, int64_t layer) {
   const EngineLayer& weights = weights_.layers[static_cast<size_t>(layer)];
   norm(pass, weights.norm1);
-  const at::Tensor qkv = product(weights.qkv, pass.normed, 0);
+  const at::Tensor qkv = product(weights.qkv, pass.normed, 0, kQkv);
   keys_and_values(pass, layer, qkv, 0);
   lend(pass, layer, qkv);
-  pass.branch = product(weights.output, attended(pass, layer, qkv), 0);
+  pass.branch = product(weights.output, attended(pass, layer, qkv), 0, kBranch);
   for (int64_t m = 0; m <= layer; ++m) {  // what nobody reads any more
     Lent& lent = pass.lent[static_cast<size_t>(m)];
     if (weights_.plan().layers[static_cast<size_t>(m)].last_key_reader <= layer) lent.keys = at::Tensor();
     if (weights_.plan().layers[static_cast<size_t>(m)].last_value_reader <= layer) lent.values = at::Tensor();
   }
   norm(pass, weights.norm2);
-  pass.branch = product(weights.down, activated(product(weights.up, pass.normed, 0)), 0);
+  pass.branch = product(weights.down, activated(product(weights.up, pass.normed, 0, kHidden)), 0, kBranch);
 }
 
 }  // namespace skipattn::inference

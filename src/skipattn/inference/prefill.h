@@ -14,6 +14,7 @@
 
 #include "skipattn/inference/block_cache.h"
 #include "skipattn/inference/engine_weights.h"
+#include "skipattn/inference/kept_tensors.h"
 
 namespace skipattn::inference {
 
@@ -36,25 +37,40 @@ class Prefill {
 
  private:
   struct Pass;
+  /// What the tensors are for that all layers write into anew.
+  enum Use {
+    kResidual,
+    kNormed,
+    kStatistics,
+    kQkv,
+    kAttended,
+    kLogSumExp,
+    kBranch,
+    kHidden,
+    kActivated,
+    kLogits,
+    kUses
+  };
   /// Keys or values of one layer, [1, heads, S, d], for the layers that still read them.
   struct Lent {
     at::Tensor keys, values;
   };
 
-  Pass begin(CachedSequence& sequence, std::span<const uint32_t> tokens) const;
+  Pass begin(CachedSequence& sequence, std::span<const uint32_t> tokens);
   void embed(Pass& pass) const;
   void norm(Pass& pass, const Norm& norm);
-  at::Tensor product(const Linear& linear, const at::Tensor& x, int64_t first_row);
+  at::Tensor product(const Linear& linear, const at::Tensor& x, int64_t first_row, Use use);
   void keys_and_values(Pass& pass, int64_t layer, const at::Tensor& projected, int64_t first_head) const;
   void layer(Pass& pass, int64_t layer);
   void lend(Pass& pass, int64_t layer, const at::Tensor& qkv);
   at::Tensor gather(const Pass& pass, int64_t layer, bool is_value) const;
-  at::Tensor attended(Pass& pass, int64_t layer, const at::Tensor& qkv) const;
-  at::Tensor activated(const at::Tensor& hidden) const;
+  at::Tensor attended(Pass& pass, int64_t layer, const at::Tensor& qkv);
+  at::Tensor activated(const at::Tensor& hidden);
 
   const EngineWeights& weights_;
   const CacheLayout& layout_;
   int64_t handover_layer_ = 0;
+  KeptTensors<kUses> kept_;
   at::Tensor unpacked_;  // int8 weights of one matrix as bf16, for its product
 };
 

@@ -53,15 +53,15 @@ void WorkerPool::run(const std::function<void(int)>& task) {
   barrier();
 }
 
-void WorkerPool::barrier() {
-  if (workers_ == 1) return;
-  const uint32_t number = barriers_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == workers_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    barriers_.store(number + 1, std::memory_order_release);
-    barriers_.notify_all();
-    return;
-  }
+bool WorkerPool::is_last() {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < workers_) return false;
+  arrived_.store(0, std::memory_order_relaxed);
+  barriers_.fetch_add(1, std::memory_order_release);
+  barriers_.notify_all();
+  return true;
+}
+
+void WorkerPool::wait_for_others(uint32_t number) {
   wait_for_change(barriers_, number);
 }
 

@@ -6,6 +6,7 @@
 //     …;                 // each worker's part of the first piece
 //     pool.barrier();    // all parts are done, and all see what the others wrote
 //     …;
+//     pool.barrier([&] { return prefetcher.step(); });  // something useful to do while others are awaited
 //   });
 #pragma once
 
@@ -30,10 +31,27 @@ class WorkerPool {
   /// thread. For one caller at a time. The task must not throw.
   void run(const std::function<void(int worker)>& task);
   /// Inside a task, called by all workers alike.
-  void barrier();
+  void barrier() {
+    barrier([] { return false; });
+  }
+  /// The same. Who waits for others calls `meanwhile` again and again, until they have come or it returns false; it must be
+  /// short, as nobody goes on before it returns.
+  template <typename Meanwhile>
+  void barrier(const Meanwhile& meanwhile) {
+    if (workers_ == 1) return;
+    const uint32_t number = barriers_.load(std::memory_order_relaxed);
+    if (is_last()) return;
+    while (barriers_.load(std::memory_order_relaxed) == number && meanwhile()) {
+    }
+    wait_for_others(number);
+  }
 
  private:
   void serve(int worker);
+  /// Says that this worker has come to the barrier, which ends with the last.
+  bool is_last();
+  /// Returns when as many barriers are over as `number` and one more.
+  void wait_for_others(uint32_t number);
 
   const int workers_;
   std::vector<std::thread> threads_;

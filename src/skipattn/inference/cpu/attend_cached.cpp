@@ -191,6 +191,11 @@ SKIPATTN_INLINE void attend_rows(const AttendCall& call) {
   for (; q < call.queries; ++q) attend_stretch<T, 1>(call, call.rows, next, q);
 }
 
+SKIPATTN_SIMD void add_scaled(float* sums, const float* numbers, float factor, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes)
+    simd::store(sums + i, simd::load(sums + i) + simd::load(numbers + i) * factor);
+}
+
 SKIPATTN_SIMD void attend_fp32(const AttendCall& call) {
   attend_rows<float>(call);
 }
@@ -213,13 +218,6 @@ void attend_cached(const AttendCall& call) {
   (call.dtype == Dtype::kFp32 ? attend_fp32 : call.dtype == Dtype::kBf16 ? attend_bf16 : attend_int8)(call);
 }
 
-void prefetch_rows(Dtype dtype, int64_t head_width, const CachedRows& rows) {
-  constexpr int kMost = 32;  // the hardware has seen enough by then
-  const int64_t row_bytes = head_width * bytes_of(dtype), bytes = std::min(kMost, rows.end - rows.begin) * row_bytes;
-  for (const void* side : {rows.keys, rows.values})
-    prefetch_bytes(static_cast<const char*>(side) + rows.begin * row_bytes, bytes);
-}
-
 void merge_parts(const MergeCall& call, float* output) {
   float largest = kNothing;
   for (int64_t i = 0; i < call.count; ++i) largest = std::max(largest, call.largest[i * call.stride]);
@@ -227,19 +225,16 @@ void merge_parts(const MergeCall& call, float* output) {
   for (int64_t i = 0; i < call.count; ++i)
     if (call.sum[i * call.stride] > 0)
       total += std::exp(call.largest[i * call.stride] - largest) * call.sum[i * call.stride];
-  alignas(64) float chunk[kChunk];
-  for (int64_t c = 0; c < call.head_width; c += kChunk) {
-    Floats first{}, second{};
+  constexpr int64_t kStretch = 8 * kChunk;  // numbers of the head's width at once
+  for (int64_t begin = 0; begin < call.head_width; begin += kStretch) {
+    alignas(64) float sums[kStretch] = {};
+    const int64_t width = std::min(kStretch, padded(call.head_width) - begin);
     for (int64_t i = 0; i < call.count; ++i) {
       if (call.sum[i * call.stride] <= 0) continue;
       const float factor = std::exp(call.largest[i * call.stride] - largest) / total;
-      const float* weighted = call.weighted + i * call.weighted_stride + c;
-      first += simd::load(weighted) * factor;
-      second += simd::load(weighted + kLanes) * factor;
+      add_scaled(sums, call.weighted + i * call.weighted_stride + begin, factor, width);
     }
-    simd::store(chunk, first);
-    simd::store(chunk + kLanes, second);
-    from_order(call.dtype, chunk, std::min(kChunk, call.head_width - c), output + c);
+    from_order(call.dtype, sums, std::min(kStretch, call.head_width - begin), output + begin);
   }
 }
 

@@ -42,9 +42,6 @@ void begin_attended(const AttendCall& call);
 /// Adds the rows to the result.
 void attend_cached(const AttendCall& call);
 
-/// Asks for rows that will be attended over soon.
-void prefetch_rows(Dtype dtype, int64_t head_width, const CachedRows& rows);
-
 /// output[d] = what `count` parts found together for one query, divided by their sum; zeros where no part has keys.
 /// largest and sum [count] apart by `stride`, weighted apart by `weighted_stride`.
 struct MergeCall {

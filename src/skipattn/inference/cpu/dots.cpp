@@ -114,10 +114,4 @@ void dots(const MatrixView& matrix, int64_t first, int64_t rows, const Vectors& 
   }
 }
 
-void prefetch(const MatrixView& matrix, int64_t first, int64_t bytes) {
-  const char* from = matrix.row(first);
-  const int64_t end = std::min(bytes, (matrix.rows - first) * matrix.row_bytes());
-  for (int64_t i = 0; i < end; i += 64) __builtin_prefetch(from + i, 0, 2);
-}
-
 }  // namespace skipattn::inference::cpu

@@ -29,7 +29,4 @@ struct Vectors {
 void dots(const MatrixView& matrix, int64_t first, int64_t rows, const Vectors& vectors, float* out,
           int64_t out_stride);
 
-/// Asks for the beginning of row `first` and what follows, at most `bytes`, while something else is being waited for.
-void prefetch(const MatrixView& matrix, int64_t first, int64_t bytes);
-
 }  // namespace skipattn::inference::cpu

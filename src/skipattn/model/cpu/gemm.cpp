@@ -49,6 +49,31 @@ struct ThreadBuffers {
 };
 thread_local ThreadBuffers thread_buffers;
 
+/// Asks for the second-level cache to bring the rows of a rectangle in memory, a little at a time.
+class RowsAhead {
+ public:
+  RowsAhead() = default;
+  RowsAhead(const char* from, int64_t stride, int64_t rows, int64_t row_bytes)
+      : row_(from), stride_(stride), rows_(rows), row_bytes_(row_bytes) {}
+
+  int64_t lines() const { return rows_ * ((row_bytes_ + 63) / 64); }
+  void ask(int64_t lines) {
+    for (; lines > 0 && rows_ > 0; --lines) {
+      __builtin_prefetch(row_ + byte_, 0, 2);
+      byte_ += 64;
+      if (byte_ < row_bytes_) continue;
+      byte_ = 0;
+      row_ += stride_;
+      --rows_;
+    }
+  }
+
+ private:
+  const char* row_ = nullptr;
+  int64_t stride_ = 0, rows_ = 0, row_bytes_ = 0;
+  int64_t byte_ = 0;  // within the row at hand
+};
+
 /// How a product is cut: along k into blocks, by its sizes alone, since that decides the order of the sums; along the
 /// columns of C into groups of panels and along its rows into tasks.
 struct Cut {
@@ -59,6 +84,7 @@ struct Cut {
   int64_t groups;
   int64_t task_rows;
   int64_t row_tasks;
+  int64_t threads;
 };
 
 int64_t divide_up(int64_t a, int64_t b) {
@@ -76,10 +102,13 @@ Cut make_cut(const GemmProblem& p) {
   const int64_t all_panels = divide_up(p.n, kPanelColumns);
   cut.groups = divide_up(all_panels, panels);
   // Long tasks, since each packs its part of B; as many as give all threads the same.
-  const int64_t threads = at::get_num_threads();
-  int64_t row_tasks = divide_up(divide_up(divide_up(p.m, kTaskRows) * cut.groups, threads) * threads, cut.groups);
+  cut.threads = at::get_num_threads();
+  int64_t row_tasks =
+      divide_up(divide_up(divide_up(p.m, kTaskRows) * cut.groups, cut.threads) * cut.threads, cut.groups);
   row_tasks = std::min(row_tasks, divide_up(p.m, kFewestRows));
-  cut.groups = std::min(std::max(cut.groups, divide_up(threads, row_tasks)), all_panels);
+  // Few rows: narrower groups do what more tasks of rows cannot.
+  cut.groups = divide_up(divide_up(cut.groups * row_tasks, cut.threads) * cut.threads, row_tasks);
+  cut.groups = std::min(cut.groups, all_panels);
   cut.group_columns = divide_up(all_panels, cut.groups) * kPanelColumns;
   cut.groups = divide_up(p.n, cut.group_columns);
   cut.task_rows = divide_up(divide_up(p.m, row_tasks), kTileRows) * kTileRows;
@@ -91,7 +120,7 @@ Cut make_cut(const GemmProblem& p) {
 class Task {
  public:
   Task(const GemmProblem& problem, const Cut& cut, const GemmKernel& kernel, int64_t number)
-      : p_(problem), cut_(cut), kernel_(kernel), element_(problem.bf16 ? 2 : 4) {
+      : p_(problem), cut_(cut), kernel_(kernel), number_(number), element_(problem.bf16 ? 2 : 4) {
     row_begin_ = number / cut.groups * cut.task_rows;
     row_end_ = std::min(p_.m, row_begin_ + cut.task_rows);
     column_begin_ = number % cut.groups * cut.group_columns;
@@ -113,18 +142,41 @@ class Task {
     return static_cast<const char*>(operand.data) + place * element_;
   }
 
+  int64_t first_k(int64_t block) const { return block * cut_.block_units * cut_.per_unit; }
+  /// Elements along k of a block.
+  int64_t k_of(int64_t block) const { return std::min(p_.k - first_k(block), cut_.block_units * cut_.per_unit); }
+
+  /// What a task packs of B in a block.
+  RowsAhead rows_of_b(int64_t block) const {
+    const int64_t columns = column_end_ - column_begin_, k = k_of(block);
+    const char* from = at(p_.b, first_k(block), column_begin_);
+    return p_.b.transposed ? RowsAhead(from, p_.b.stride * element_, columns, k * element_)
+                           : RowsAhead(from, p_.b.stride * element_, k, columns * element_);
+  }
+  /// What will most likely be packed next here.
+  RowsAhead next_rows_of_b(int64_t block) const {
+    if (block + 1 < cut_.blocks) return rows_of_b(block + 1);
+    const int64_t next = number_ + cut_.threads;
+    return next < cut_.groups * cut_.row_tasks ? Task(p_, cut_, kernel_, next).rows_of_b(0) : RowsAhead();
+  }
+
   void run_block(int64_t block) {
-    first_unit_ = block * cut_.block_units;
-    const int64_t k = first_unit_ * cut_.per_unit;
-    k_left_ = std::min(p_.k - k, cut_.block_units * cut_.per_unit);
+    const int64_t k = first_k(block);
+    k_left_ = k_of(block);
     units_ = divide_up(k_left_, cut_.per_unit);
     const auto pack = p_.b.transposed ? kernel_.pack_b_transposed : kernel_.pack_b;
+    const bool cold = number_ < cut_.threads && block == 0;  // nobody has asked for these rows
+    ahead_ = cold ? rows_of_b(block) : RowsAhead();
+    const int64_t lines_per_panel = divide_up(ahead_.lines(), panels_);
     for (int64_t panel = 0; panel < panels_; ++panel) {
+      ahead_.ask(panel == 0 ? 2 * lines_per_panel : lines_per_panel);
       const int64_t column = column_begin_ + panel * kPanelColumns;
       const int columns = static_cast<int>(std::min<int64_t>(kPanelColumns, p_.n - column));
       pack(at(p_.b, k, column), p_.b.stride * element_, k_left_, columns, packed_b_ + panel * kPanelColumns * units_,
            units_);
     }
+    ahead_ = next_rows_of_b(block);
+    lines_per_tile_ = divide_up(ahead_.lines(), divide_up(row_end_ - row_begin_, kTileRows) * panels_);
     const bool must_pack = p_.a.transposed || k_left_ % cut_.per_unit != 0;
     if (!must_pack) {
       multiply_rows(at(p_.a, row_begin_, k), p_.a.stride * element_, false, {block, row_begin_, row_end_});
@@ -208,15 +260,18 @@ class Task {
     tile.sums = narrow ? nullptr : rest;
     tile.c = narrow ? static_cast<char*>(p_.c) + 2 * (row * p_.c_stride + column) : nullptr;
     tile.c_row = narrow ? p_.c_stride : rest_row;
+    ahead_.ask(lines_per_tile_);
     kernel_.tile(tile);
   }
 
   const GemmProblem& p_;
   const Cut& cut_;
   const GemmKernel& kernel_;
-  const int64_t element_;
+  const int64_t number_, element_;
   int64_t row_begin_, row_end_, column_begin_, column_end_;
-  int64_t panels_ = 0, first_unit_ = 0, k_left_ = 0, units_ = 0;  // of the block at hand
+  int64_t panels_ = 0, k_left_ = 0, units_ = 0;  // of the block at hand
+  RowsAhead ahead_;                              // what will be packed next, asked for from tile to tile
+  int64_t lines_per_tile_ = 0;
   uint32_t* packed_b_ = nullptr;
   float* resting_ = nullptr;
 };
@@ -233,7 +288,7 @@ void gemm(const GemmProblem& problem) {
   std::atomic<int64_t> next{0};
   const int64_t tasks = cut.groups * cut.row_tasks;
   // Whoever is free takes the next task; what a task computes does not depend on who does.
-  at::parallel_for(0, std::min<int64_t>(tasks, at::get_num_threads()), 1, [&](int64_t, int64_t) {
+  at::parallel_for(0, std::min(tasks, cut.threads), 1, [&](int64_t, int64_t) {
     for (int64_t task; (task = next.fetch_add(1)) < tasks;) Task(problem, cut, kernel, task).run();
   });
 }
