@@ -7,7 +7,7 @@ namespace skipattn::inference {
 
 namespace {
 
-constexpr int64_t kTasksPerWorker = 16;  // so that all end at about the same time
+constexpr int64_t kTasksPerWorker = 4;  // few, so that a task reads many heads, which lie side by side
 
 }  // namespace
 

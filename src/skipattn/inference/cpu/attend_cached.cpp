@@ -132,6 +132,18 @@ SKIPATTN_INLINE void add_all_values(const CachedRows& rows, const Next& next, in
   if (c < stride) add_values<T, kQueries, 1>(rows, next.values, head_width, c, weights, weighted, stride);
 }
 
+SKIPATTN_INLINE float largest_lane(Floats value) {
+  using Eight = float __attribute__((vector_size(32)));
+  using Four = float __attribute__((vector_size(16)));
+  const Eight low = __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7);
+  const Eight high = __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15);
+  const Eight eight = low > high ? low : high;
+  const Four first = __builtin_shufflevector(eight, eight, 0, 1, 2, 3);
+  const Four second = __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+  const Four four = first > second ? first : second;
+  return std::max(std::max(four[0], four[1]), std::max(four[2], four[3]));
+}
+
 /// Puts weights in place of one query's scores; keeps largest and sum running and says by what the sums so far must be
 /// multiplied.
 SKIPATTN_INLINE float weigh_rows(const CachedRows& rows, float* weights, float& largest, float& sum) {
@@ -147,7 +159,7 @@ SKIPATTN_INLINE float weigh_rows(const CachedRows& rows, float* weights, float& 
     top = simd::max(top, scores);
   }
   const float before = largest;
-  largest = std::max(before, simd::largest(top));
+  largest = std::max(before, largest_lane(top));
   Floats total{};
   for (int j = begin; j < rows.end; j += kLanes) {
     const Floats scores = simd::load(weights + j);

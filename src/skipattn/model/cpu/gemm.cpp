@@ -16,8 +16,9 @@ namespace skipattn::model::cpu {
 namespace {
 
 constexpr int64_t kPackedB = 400 << 10;  // bytes of B packed at once, well inside a 1 MiB second-level cache
-constexpr int64_t kLongestBlock = 1536;  // units of k whose sums can stay in registers from first to last
-constexpr int64_t kShortBlock = 128;     // units of k in a block otherwise: sums rest in memory between blocks
+constexpr int64_t kLongestBlock = 1536;  // units of k in a block; between blocks sums rest in memory
+constexpr int64_t kShortBlock = 128;     // the same where A is packed and must fit beside it
+constexpr int64_t kBlockMultiple = 16;   // units
 constexpr int64_t kPackedRows = 384;     // rows of A packed at once; a multiple of kTileRows
 constexpr int64_t kTaskRows = 1024;      // rows of C that one task computes, at most …
 constexpr int64_t kFewestRows = 96;      // … and at least, so that packing B is worth it
@@ -95,8 +96,9 @@ Cut make_cut(const GemmProblem& p) {
   Cut cut{};
   cut.per_unit = p.bf16 ? 2 : 1;
   const int64_t units = divide_up(p.k, cut.per_unit);
-  // Whole columns of k where they fit, since sums then never leave the registers.
-  cut.block_units = !p.a.transposed && units <= kLongestBlock ? units : kShortBlock;
+  // Few blocks, of equal length: sums seldom leave the registers then.
+  const int64_t equal = divide_up(units, divide_up(units, kLongestBlock));
+  cut.block_units = p.a.transposed ? kShortBlock : divide_up(equal, kBlockMultiple) * kBlockMultiple;
   cut.blocks = divide_up(units, cut.block_units);
   const int64_t panels = std::max<int64_t>(1, kPackedB / (cut.block_units * kPanelColumns * 4));
   const int64_t all_panels = divide_up(p.n, kPanelColumns);
