@@ -1,5 +1,5 @@
 // Reads a prompt: many tokens of one sequence at once, through the fused pieces that training's forward pass is made of
-// (model/matmul.h, model/attend.h, model/cpu/). Keys and values go into the cache; attention reads them as the cache holds
+// (model/matmul.h, model/attend.h, model/fused/). Keys and values go into the cache; attention reads them as the cache holds
 // them, so that a prompt read in pieces is the prompt read at once.
 //
 // Only what somebody needs is computed: behind the last layer whose keys or values are read, nobody needs any token but the
