@@ -1,5 +1,11 @@
 #include "skipattn/inference/worker_pool.h"
 
+// A sanitizer of threads does not understand OpenMP's barriers.
+#if defined(_OPENMP) && !defined(__SANITIZE_THREAD__)
+#include <omp.h>
+#define SKIPATTN_OPENMP_TEAM
+#endif
+
 namespace skipattn::inference {
 
 namespace {
@@ -19,6 +25,23 @@ void wait_for_change(const std::atomic<uint32_t>& number, uint32_t old) {
     pause();
   }
   number.wait(old, std::memory_order_acquire);
+}
+
+/// Runs the task on the threads that also run torch's parallel loops. False: there are not as many to be had, and nothing ran.
+bool run_on_openmp_team(int workers, const std::function<void(int)>& task) {
+  bool done = false;
+#if defined(SKIPATTN_OPENMP_TEAM)
+  if (workers != omp_get_max_threads() || omp_in_parallel() != 0) return false;
+#pragma omp parallel num_threads(workers)
+  {
+    // All or none, as they will wait for each other.
+    if (omp_get_num_threads() == workers) {
+      task(omp_get_thread_num());
+      if (omp_get_thread_num() == 0) done = true;
+    }
+  }
+#endif
+  return done;
 }
 
 }  // namespace
@@ -44,6 +67,7 @@ void WorkerPool::serve(int worker) {
 }
 
 void WorkerPool::run(const std::function<void(int)>& task) {
+  if (run_on_openmp_team(workers_, task)) return;
   task_ = &task;
   if (workers_ > 1) {
     begun_.fetch_add(1, std::memory_order_release);

@@ -1,6 +1,9 @@
 // Threads that do one short piece of work together again and again, as decoding a token does: a few microseconds of work,
 // everybody waits for everybody, the next piece. Waiting threads spin for a moment before they sleep.
 //
+// Where OpenMP has as many threads as the pool has workers, they do the work: after each of torch's parallel loops they stay awake
+// for a while, and threads of our own would have to share the processors with them. Own threads are for all other numbers.
+//
 //   WorkerPool pool(2);
 //   pool.run([&](int worker) {
 //     …;                 // each worker's part of the first piece
