@@ -9,7 +9,6 @@ namespace {
 
 int64_t arena_bytes(const std::string& routing, int64_t length, bool recompute) {
   ModelConfig config = preset("gpt2");
-  config.width = 128;
   config.positions = length;
   config.vocabulary = 100;
   config.routing = routing;

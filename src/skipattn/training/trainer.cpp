@@ -55,7 +55,7 @@ Trainer::Trainer(model::Decoder& decoder, const TrainingConfig& config, const Ma
       config_(config),
       machine_(machine),
       batch_(machine.device),
-      graph_(make_graph_recorder(machine.device)) {
+      graph_(model::make_graph_recorder(machine.device)) {
   optimizer_ = {.beta1 = config.beta1,
                 .beta2 = config.beta2,
                 .epsilon = config.epsilon,

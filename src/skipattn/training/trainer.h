@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "skipattn/model/decoder.h"
+#include "skipattn/model/step_graph.h"
 #include "skipattn/model/training_pass.h"
 #include "skipattn/training/batch_buffers.h"
 #include "skipattn/training/machine.h"
 #include "skipattn/training/optimizer.h"
 #include "skipattn/training/run_config.h"
-#include "skipattn/training/step_graph.h"
 
 namespace skipattn::training {
 
@@ -29,7 +29,7 @@ struct StepOutcome {
 
 /// Where there are fused kernels, in bf16 or fp32, a step runs through the fused pass (model/training_pass.h); elsewhere,
 /// and where the environment has SKIPATTN_STEP=plain, through run_layer() and torch's autograd, which define it.
-/// On a card the fused step is recorded as a graph (step_graph.h), without dropout, whose seeds change from step to step,
+/// On a card the fused step is recorded as a graph (model/step_graph.h), without dropout, whose seeds change from step to step,
 /// and without document masks; and nothing waits for the card until the step's figures are read at its end.
 class Trainer {
  public:
@@ -73,7 +73,7 @@ class Trainer {
   std::unique_ptr<ParameterUpdate> update_;     // fused only
   std::unique_ptr<model::TrainingPass> fused_;  // null: plain
   at::Tensor head_, head_gradient_;             // the vocabulary head with its padding; fused only
-  StepGraph graph_;
+  model::StepGraph graph_;
   bool may_record_ = false;  // this step does what every step does
 };
 

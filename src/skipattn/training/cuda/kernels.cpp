@@ -7,55 +7,55 @@
 #include "skipattn/training/cuda/parameter_update.h"
 #include "skipattn/training/cuda/softmax_loss.h"
 
-namespace SKIPATTN_CUDA_NAMESPACE(skipattn::training) {
+namespace skipattn::training::SKIPATTN_CUDA_NAMESPACE {
 
-  namespace {
+namespace {
 
-  using skipattn::cuda::current_stream;
+using skipattn::cuda::current_stream;
 
-  template <typename T>
-  T* pointer(const at::Tensor& tensor) {
-    return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr;
-  }
+template <typename T>
+T* pointer(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr;
+}
 
-  void softmax_loss(const fused::SoftmaxLoss& call) {
-    const at::Tensor& logits = call.logits;
-    TORCH_INTERNAL_ASSERT(logits.is_contiguous() && call.vocabulary <= logits.size(1));
-    TORCH_INTERNAL_ASSERT(logits.scalar_type() == at::kBFloat16 || logits.scalar_type() == at::kFloat);
-    softmax_loss_rows({.logits = pointer<void>(logits),
-                       .targets = pointer<int64_t>(call.targets),
-                       .losses = pointer<float>(call.losses),
-                       .gradient_scale = pointer<float>(call.gradient_scale),
-                       .rows = logits.size(0),
-                       .vocabulary = call.vocabulary,
-                       .stride = logits.size(1),
-                       .bf16 = logits.scalar_type() == at::kBFloat16},
-                      current_stream(logits.device()));
-  }
+void softmax_loss(const fused::SoftmaxLoss& call) {
+  const at::Tensor& logits = call.logits;
+  TORCH_INTERNAL_ASSERT(logits.is_contiguous() && call.vocabulary <= logits.size(1));
+  TORCH_INTERNAL_ASSERT(logits.scalar_type() == at::kBFloat16 || logits.scalar_type() == at::kFloat);
+  softmax_loss_rows({.logits = pointer<void>(logits),
+                     .targets = pointer<int64_t>(call.targets),
+                     .losses = pointer<float>(call.losses),
+                     .gradient_scale = pointer<float>(call.gradient_scale),
+                     .rows = logits.size(0),
+                     .vocabulary = call.vocabulary,
+                     .stride = logits.size(1),
+                     .bf16 = logits.scalar_type() == at::kBFloat16},
+                    current_stream(logits.device()));
+}
 
-  UpdatePointers pointers(const fused::UpdateTable& table) {
-    return {.slots = pointer<fused::UpdateSlot>(table.slots),
-            .chunks = pointer<fused::UpdateChunk>(table.chunks),
-            .chunk_count = table.chunk_count,
-            .sums = pointer<double>(table.sums),
-            .numbers = pointer<fused::StepNumbers>(table.numbers),
-            .result = pointer<fused::StepResult>(table.result)};
-  }
+UpdatePointers pointers(const fused::UpdateTable& table) {
+  return {.slots = pointer<fused::UpdateSlot>(table.slots),
+          .chunks = pointer<fused::UpdateChunk>(table.chunks),
+          .chunk_count = table.chunk_count,
+          .sums = pointer<double>(table.sums),
+          .numbers = pointer<fused::StepNumbers>(table.numbers),
+          .result = pointer<fused::StepResult>(table.result)};
+}
 
-  void measure_gradients(const fused::UpdateTable& table) {
-    measure_all(pointers(table), current_stream(table.result.device()));
-  }
+void measure_gradients(const fused::UpdateTable& table) {
+  measure_all(pointers(table), current_stream(table.result.device()));
+}
 
-  void update_parameters(const fused::UpdateTable& table) {
-    update_all(pointers(table), current_stream(table.result.device()));
-  }
+void update_parameters(const fused::UpdateTable& table) {
+  update_all(pointers(table), current_stream(table.result.device()));
+}
 
-  }  // namespace
+}  // namespace
 
-  const fused::Kernels* kernels() {
-    static constexpr fused::Kernels table = {
-        .softmax_loss = softmax_loss, .measure_gradients = measure_gradients, .update_parameters = update_parameters};
-    return &table;
-  }
+const fused::Kernels* kernels() {
+  static constexpr fused::Kernels table = {
+      .softmax_loss = softmax_loss, .measure_gradients = measure_gradients, .update_parameters = update_parameters};
+  return &table;
+}
 
-}  // namespace skipattn::training)
+}  // namespace skipattn::training::SKIPATTN_CUDA_NAMESPACE

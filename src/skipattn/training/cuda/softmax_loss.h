@@ -3,17 +3,17 @@
 
 #include "skipattn/core/cuda/launch.h"
 
-namespace SKIPATTN_CUDA_NAMESPACE(skipattn::training) {
+namespace skipattn::training::SKIPATTN_CUDA_NAMESPACE {
 
-  struct LossRows {
-    void* logits;
-    const int64_t* targets;
-    float* losses;
-    const float* gradient_scale;  ///< null: no gradient
-    int64_t rows, vocabulary;
-    int64_t stride;  ///< columns of a row with its padding
-    bool bf16;       ///< logits; else fp32
-  };
-  void softmax_loss_rows(const LossRows& rows, skipattn::cuda::Stream stream);
+struct LossRows {
+  void* logits;
+  const int64_t* targets;
+  float* losses;
+  const float* gradient_scale;  ///< null: no gradient
+  int64_t rows, vocabulary;
+  int64_t stride;  ///< columns of a row with its padding
+  bool bf16;       ///< logits; else fp32
+};
+void softmax_loss_rows(const LossRows& rows, skipattn::cuda::Stream stream);
 
-}  // namespace skipattn::training)
+}  // namespace skipattn::training::SKIPATTN_CUDA_NAMESPACE

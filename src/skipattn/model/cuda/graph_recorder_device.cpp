@@ -4,9 +4,9 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
-#include "skipattn/training/step_graph.h"
+#include "skipattn/model/step_graph.h"
 
-namespace skipattn::training::cuda {
+namespace skipattn::model::cuda {
 
 namespace {
 
@@ -50,4 +50,4 @@ std::unique_ptr<GraphRecorder> make_graph_recorder() {
   return std::make_unique<CudaGraphRecorder>();
 }
 
-}  // namespace skipattn::training::cuda
+}  // namespace skipattn::model::cuda

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-namespace skipattn::training {
+namespace skipattn::model {
 
 /// Records what a function gives the device to do.
 class GraphRecorder {
@@ -31,7 +31,8 @@ class StepGraph {
   /// Without a recorder steps always run plainly.
   explicit StepGraph(std::unique_ptr<GraphRecorder> recorder) : recorder_(std::move(recorder)) {}
 
-  /// Runs a step: plainly at first, from the recording later. A step that cannot be recorded runs plainly for good.
+  /// Runs a step: plainly at first, from the recording later. A step that cannot be recorded runs plainly for good; steps
+  /// whose operations are being timed (core/operation_timer.h) run plainly too.
   void run(const std::function<void()>& step);
   /// The addresses or the work have changed: begin anew.
   void forget();
@@ -47,9 +48,9 @@ class StepGraph {
   std::string failure_;
 };
 
-}  // namespace skipattn::training
+}  // namespace skipattn::model
 
-namespace skipattn::training::cuda {
+namespace skipattn::model::cuda {
 /// Null in a build without CUDA.
 std::unique_ptr<GraphRecorder> make_graph_recorder();
-}  // namespace skipattn::training::cuda
+}  // namespace skipattn::model::cuda

@@ -1,11 +1,11 @@
-#include "skipattn/training/step_graph.h"
+#include "skipattn/model/step_graph.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <stdexcept>
 
-namespace skipattn::training {
+namespace skipattn::model {
 namespace {
 
 struct Counts {
@@ -80,4 +80,4 @@ TEST(StepGraph, WithoutARecorderStepsRunPlainly) {
 }
 
 }  // namespace
-}  // namespace skipattn::training
+}  // namespace skipattn::model

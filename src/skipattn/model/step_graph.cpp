@@ -1,12 +1,13 @@
-#include "skipattn/training/step_graph.h"
+#include "skipattn/model/step_graph.h"
 
 #include <cstdlib>
 #include <exception>
 #include <string_view>
 
 #include "skipattn/core/errors.h"
+#include "skipattn/core/operation_timer.h"
 
-namespace skipattn::training {
+namespace skipattn::model {
 
 namespace {
 
@@ -24,6 +25,7 @@ std::unique_ptr<GraphRecorder> make_graph_recorder(c10::Device device) {
 }
 
 void StepGraph::run(const std::function<void()>& step) {
+  if (operation_timers_enabled()) return step();
   if (!recorder_ || plain_steps_ < kWarmUpSteps) {
     ++plain_steps_;
     return step();
@@ -46,4 +48,4 @@ void StepGraph::forget() {
   recorded_ = false;
 }
 
-}  // namespace skipattn::training
+}  // namespace skipattn::model
