@@ -36,6 +36,26 @@ TEST(WorkerPool, NobodyPassesABarrierBeforeAllHaveCome) {
   EXPECT_EQ(arrived, kWorkers * kRounds);
 }
 
+TEST(WorkerPool, WhoWaitsDoesSomethingElseMeanwhile) {
+  for (const int workers : {2, 3}) {
+    WorkerPool pool(workers);
+    std::atomic<int> calls{0}, passed{0};
+    std::atomic<bool> late_one_called{false};
+    pool.run([&](int worker) {
+      if (worker == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      pool.barrier([&] {
+        if (worker == 0) late_one_called = true;
+        ++calls;
+        return true;  // it would go on for ever
+      });
+      ++passed;
+    });
+    EXPECT_GT(calls, 1);
+    EXPECT_FALSE(late_one_called);
+    EXPECT_EQ(passed, workers);
+  }
+}
+
 TEST(WorkerPool, WorkersThatSleptWakeUp) {
   WorkerPool pool(2);
   for (int round = 0; round < 3; ++round) {
