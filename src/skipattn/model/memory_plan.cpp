@@ -1,7 +1,9 @@
 #include "skipattn/model/memory_plan.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
+#include <utility>
 
 namespace skipattn::model {
 
@@ -24,15 +26,20 @@ int64_t MemoryPlan::lowest_free(const Buffer& buffer, const std::vector<const Bu
   return offset;
 }
 
-void MemoryPlan::place() {
+std::vector<int> MemoryPlan::order_by(Order by) const {
+  const auto key = [&](int index) -> std::pair<int64_t, int64_t> {
+    const Buffer& x = buffers_[index];
+    const int64_t life = x.last - x.first + 1;
+    if (by == Order::kLife) return {life, x.bytes};
+    return by == Order::kBytes ? std::pair(x.bytes, life) : std::pair(x.bytes * life, life);
+  };
   std::vector<int> order(buffers_.size());
   std::iota(order.begin(), order.end(), 0);
-  const auto before = [&](int a, int b) {
-    const Buffer &x = buffers_[a], &y = buffers_[b];
-    const int64_t life_x = x.last - x.first, life_y = y.last - y.first;
-    return life_x != life_y ? life_x > life_y : x.bytes > y.bytes;
-  };
-  std::stable_sort(order.begin(), order.end(), before);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return key(a) > key(b); });
+  return order;
+}
+
+void MemoryPlan::place_in(const std::vector<int>& order) {
   std::vector<const Buffer*> placed;
   total_ = 0;
   for (const int index : order) {
@@ -41,6 +48,19 @@ void MemoryPlan::place() {
     total_ = std::max(total_, buffer.offset + buffer.bytes);
     placed.push_back(&buffer);
   }
+}
+
+void MemoryPlan::place() {
+  Order best = Order::kLife;
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (const Order by : {Order::kLife, Order::kBytes, Order::kBoth}) {
+    place_in(order_by(by));
+    if (total_ < least) {
+      least = total_;
+      best = by;
+    }
+  }
+  place_in(order_by(best));
 }
 
 int64_t MemoryPlan::lower_bound() const {

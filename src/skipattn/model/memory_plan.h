@@ -18,7 +18,8 @@ class MemoryPlan {
   /// A buffer of `bytes` that is alive in steps first … last (both included); its number.
   int add(int64_t bytes, int64_t first, int64_t last);
 
-  /// Chooses all offsets: large and long-lived buffers first, each at the lowest place free during its life.
+  /// Chooses all offsets: buffers one after the other, each at the lowest place free during its life, in whichever of three
+  /// orders (long-lived, large, both first) needs least.
   void place();
 
   /// Bytes from the start; after place().
@@ -32,6 +33,9 @@ class MemoryPlan {
   struct Buffer {
     int64_t bytes, first, last, offset;
   };
+  enum class Order { kLife, kBytes, kBoth };
+  std::vector<int> order_by(Order by) const;
+  void place_in(const std::vector<int>& order);
   int64_t lowest_free(const Buffer& buffer, const std::vector<const Buffer*>& placed) const;
 
   std::vector<Buffer> buffers_;

@@ -40,7 +40,7 @@ struct Seen {
   int64_t begin, end;
 };
 __device__ __forceinline__ Seen seen_slots(const CardAttend& a, int64_t row) {
-  const int64_t end = *a.slot + 1 - (a.window > 0 ? 1 : 0), windowed = a.window > 0 ? end - a.window : 0;
+  const int64_t end = *a.slot + 1, windowed = a.window > 0 ? end - a.window : 0;
   return {a.first[row] > windowed ? a.first[row] : windowed, end};
 }
 
@@ -128,7 +128,7 @@ __global__ void join_kernel(CardAttend a) {
         const float* partial = all + (pair * chunks + chunk) * stride;
         const float factor = expf(partial[a.head_width] - largest);
         sum += factor * partial[e];
-        weights += partial[a.head_width + 1];
+        weights += factor * partial[a.head_width + 1];
       }
     to[e] = from_float<T>(pairs > 0 ? sum / weights : 0.0f);
   }
