@@ -40,6 +40,7 @@ uint64_t exchange_in_warp(uint64_t value, unsigned lane);
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
 #define __shared__ static
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define threadIdx (::skipattn::cuda::emulation::thread_index())
 #define blockIdx (::skipattn::cuda::emulation::block_index())
 #define blockDim (::skipattn::cuda::emulation::block_size())

@@ -1,5 +1,5 @@
-// A block sums 32 columns over its share of the rows with eight warps, a warp for every eighth row;
-// where there are many rows their shares go to parts, which a second launch sums.
+// A block sums 128 columns, four neighbours a thread (32 columns where they do not lie so), over its share of the rows with
+// eight warps, a warp for every eighth row; where there are many rows their shares go to parts, which a second launch sums.
 #include "skipattn/model/cuda/column_sums.h"
 
 #include "skipattn/model/cuda/rows.h"
@@ -8,40 +8,58 @@ namespace skipattn::model::SKIPATTN_CUDA_NAMESPACE {
 
 namespace {
 
+using skipattn::cuda::load;
+using skipattn::cuda::store;
+
 constexpr int kWarps = 8;
-constexpr int kColumns = 32;
+constexpr int kLanes = 32;
 constexpr int64_t kRowsOfOnePart = 1024;
 constexpr int64_t kMostParts = 64;
 
-template <typename T>
+template <typename T, int kPack>
 __global__ void column_sums_kernel(ColumnSums c, int64_t column_blocks, int64_t rows_of_a_part) {
-  __shared__ float shared[kWarps][kColumns];
+  __shared__ __align__(16) float shared[kWarps][kLanes * kPack];
+  const unsigned warp = threadIdx.x / kLanes, lane = threadIdx.x % kLanes;
   const int64_t part = blockIdx.x / column_blocks;
-  const int64_t column = (blockIdx.x % column_blocks) * kColumns + threadIdx.x % kColumns;
+  const int64_t column = ((blockIdx.x % column_blocks) * kLanes + lane) * kPack;
   const int64_t begin = part * rows_of_a_part, limit = begin + rows_of_a_part;
   const int64_t end = limit < c.rows ? limit : c.rows;
-  const unsigned warp = threadIdx.x / kColumns;
   const T* matrix = static_cast<const T*>(c.matrix);
-  float sum = 0;
+  float sum[kPack] = {};
   if (column < c.columns) {
 #pragma unroll 8
-    for (int64_t row = begin + warp; row < end; row += kWarps)
-      sum += skipattn::cuda::to_float(matrix[row * c.stride + column]);
+    for (int64_t row = begin + warp; row < end; row += kWarps) {
+      float x[kPack];
+      load(x, matrix + row * c.stride + column);
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) sum[i] += x[i];
+    }
   }
-  shared[warp][threadIdx.x % kColumns] = sum;
+  store(&shared[warp][lane * kPack], sum);
   __syncthreads();
   if (warp != 0 || column >= c.columns) return;
-  for (int w = 1; w < kWarps; ++w) sum += shared[w][threadIdx.x];
   float* to = c.sums + part * c.columns + column;
-  *to = c.add ? *to + sum : sum;
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) {
+    for (int w = 1; w < kWarps; ++w) sum[i] += shared[w][lane * kPack + i];
+    to[i] = c.add ? to[i] + sum[i] : sum[i];
+  }
+}
+
+template <typename T, int kPack>
+void launch_packs(const ColumnSums& call, int64_t parts, Stream stream) {
+  const int64_t column_blocks = skipattn::cuda::blocks_for(call.columns, kLanes * kPack);
+  const int64_t rows_of_a_part = skipattn::cuda::blocks_for(call.rows, parts);
+  launch(column_sums_kernel<T, kPack>, {column_blocks * parts, kWarps * kLanes}, stream, call, column_blocks,
+         rows_of_a_part);
 }
 
 void launch_sums(const ColumnSums& call, int64_t parts, Stream stream) {
-  const int64_t column_blocks = skipattn::cuda::blocks_for(call.columns, kColumns);
-  const int64_t rows_of_a_part = skipattn::cuda::blocks_for(call.rows, parts);
   with_type(call.bf16, [&](auto element) {
-    launch(column_sums_kernel<decltype(element)>, {column_blocks * parts, kWarps * kColumns}, stream, call,
-           column_blocks, rows_of_a_part);
+    using T = decltype(element);
+    const bool fit =
+        skipattn::cuda::packs_fit(static_cast<const T*>(call.matrix), call.stride, 4) && call.columns % 4 == 0;
+    fit ? launch_packs<T, 4>(call, parts, stream) : launch_packs<T, 1>(call, parts, stream);
   });
 }
 

@@ -9,7 +9,7 @@ namespace {
 TEST(ColumnSums, AreTheSumsOfRowsOfAnyStride) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16})
     for (const int64_t rows : {1, 7, 1000, 5000})
-      for (const int64_t columns : {1, 31, 33, 96}) {
+      for (const int64_t columns : {1, 31, 33, 96, 2304}) {
         at::manual_seed(3);
         const at::Tensor matrix = at::randn({rows, columns + 5}).to(dtype).narrow(1, 2, columns);
         const at::Tensor exact = matrix.to(at::kDouble).sum(0);
