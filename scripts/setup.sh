@@ -112,7 +112,7 @@ build() {
   rm -f "$folder-configure.log"
   say "building ($(jobs) at a time)"
   cmake --build "$folder" --target "${SKIPATTN_TARGET:-all}" -j "$(jobs)" || die "building failed"
-  mkdir -p bin && ln -sfn ../build/skipattn bin/skipattn
+  mkdir -p bin && ln -sfn "../$folder/skipattn" bin/skipattn
 }
 
 install_packages
