@@ -36,7 +36,8 @@ int64_t gemm_rows(const WorkloadOptions& options) {
 }
 
 /// The products that a device's rate is taken from.
-std::vector<LinearShape> rate_shapes(const model::Decoder& decoder, const WorkloadOptions& options, at::Device device) {
+std::vector<LinearShape> rate_shapes(const model::Decoder& decoder, const WorkloadOptions& options) {
+  const at::Device device = decoder.head_weight().device();
   const int64_t rows = gemm_rows(options);
   if (device.is_cpu()) return linear_shapes(decoder.config(), decoder.plan(), std::min(rows, kMostGemmRows));
   std::vector<LinearShape> shapes = linear_shapes(decoder.config(), decoder.plan(), rows);
@@ -48,10 +49,8 @@ std::vector<LinearShape> rate_shapes(const model::Decoder& decoder, const Worklo
 class MachineMeters {
  public:
   MachineMeters(const model::Decoder& decoder, const WorkloadOptions& options)
-      : MachineMeters(decoder, options, decoder.head_weight().device()) {}
-  MachineMeters(const model::Decoder& decoder, const WorkloadOptions& options, at::Device device)
-      : gemm_(rate_shapes(decoder, options, device), decoder.dtype(), device) {
-    if (options.mode == Mode::kDecode && device.is_cpu()) triad_.emplace();
+      : gemm_(rate_shapes(decoder, options), decoder.dtype(), decoder.head_weight().device()) {
+    if (options.mode == Mode::kDecode) triad_.emplace();
   }
 
   /// For about so long, at least once.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "skipattn/core/cuda/tensor.h"
 #include "skipattn/model/fused/kernels.h"
 #include "skipattn/model/matmul.h"
 
@@ -14,10 +15,8 @@ namespace skipattn::inference {
 namespace {
 
 namespace fused = model::fused;
-
-bool is_bf16(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kBFloat16;
-}
+using skipattn::cuda::is_bf16;
+using skipattn::cuda::pointer;
 
 /// The first rows * columns elements of flat scratch as a matrix.
 at::Tensor matrix(const at::Tensor& flat, int64_t rows, int64_t columns) {
@@ -185,8 +184,8 @@ void CardDecoder::append(const model::LayerLayout& layout) {
   const at::Tensor &keys = cache_.keys(layout.layer), &values = cache_.values(layout.layer);
   kernels_.append({.projected = qkv.narrow(1, layout.heads * layout.head_width, layout.head_width).const_data_ptr(),
                    .projected_stride = qkv.stride(0),
-                   .keys = keys.defined() ? keys.data_ptr() : nullptr,
-                   .values = values.defined() ? values.data_ptr() : nullptr,
+                   .keys = pointer(keys),
+                   .values = pointer(values),
                    .rows = qkv.size(0),
                    .key_heads = layout.live_keys,
                    .value_heads = layout.live_values,

@@ -1,20 +1,24 @@
 #include "skipattn/inference/card_kernels.h"
 
+#include "skipattn/core/cuda/device_kernels.h"
+
 namespace skipattn::inference {
 
 namespace {
 
-const CardKernels* of_the_cpu = nullptr;
+skipattn::cuda::DeviceKernels<CardKernels>& table() {
+  static skipattn::cuda::DeviceKernels<CardKernels> kernels(/*cpu=*/nullptr, inference::cuda::card_kernels());
+  return kernels;
+}
 
 }  // namespace
 
 const CardKernels* find_card_kernels(c10::Device device) {
-  if (device.is_cuda()) return cuda::card_kernels();
-  return device.is_cpu() ? of_the_cpu : nullptr;
+  return table().find(device);
 }
 
 void replace_cpu_card_kernels(const CardKernels* kernels) {
-  of_the_cpu = kernels;
+  table().replace_cpu(kernels);
 }
 
 }  // namespace skipattn::inference

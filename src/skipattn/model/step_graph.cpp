@@ -1,28 +1,15 @@
 #include "skipattn/model/step_graph.h"
 
-#include <cstdlib>
 #include <exception>
-#include <string_view>
 
 #include "skipattn/attention/cuda/device_clock.h"
-#include "skipattn/core/errors.h"
+#include "skipattn/core/environment.h"
 #include "skipattn/core/operation_timer.h"
 
 namespace skipattn::model {
 
-namespace {
-
-bool wants_graph() {
-  const char* wanted = std::getenv("SKIPATTN_CUDA_GRAPH");
-  if (wanted == nullptr || *wanted == '\0' || std::string_view(wanted) == "1") return true;
-  if (std::string_view(wanted) == "0") return false;
-  throw InputError("SKIPATTN_CUDA_GRAPH must be '0' or '1', got '{}'", wanted);
-}
-
-}  // namespace
-
 std::unique_ptr<GraphRecorder> make_graph_recorder(c10::Device device) {
-  return wants_graph() && device.is_cuda() ? cuda::make_graph_recorder() : nullptr;
+  return environment_says("SKIPATTN_CUDA_GRAPH", "1", "0") && device.is_cuda() ? cuda::make_graph_recorder() : nullptr;
 }
 
 void StepGraph::run(const std::function<void()>& step) {

@@ -4,9 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
-#include <cstdlib>
-#include <string_view>
-
+#include "skipattn/core/environment.h"
 #include "skipattn/core/errors.h"
 #include "skipattn/core/operation_timer.h"
 #include "skipattn/core/random.h"
@@ -26,14 +24,6 @@ at::Tensor rows_of(const std::vector<T>& flat, int64_t begin, int64_t count, int
   at::Tensor tensor = at::empty({count, length}, at::TensorOptions(c10::CppTypeToScalarType<T>::value));
   std::copy_n(flat.begin() + begin * length, count * length, tensor.data_ptr<T>());
   return tensor.to(device);
-}
-
-/// The environment may ask for the plain step, to compare with it.
-bool wants_fused_step() {
-  const char* wanted = std::getenv("SKIPATTN_STEP");
-  if (wanted == nullptr || *wanted == '\0' || std::string_view(wanted) == "fused") return true;
-  if (std::string_view(wanted) == "plain") return false;
-  throw InputError("SKIPATTN_STEP must be 'fused' or 'plain', got '{}'", wanted);
 }
 
 }  // namespace
@@ -63,7 +53,8 @@ Trainer::Trainer(model::Decoder& decoder, const TrainingConfig& config, const Ma
                 .grad_clip = config.grad_clip};
   loss_ = at::zeros({}, at::TensorOptions(at::kDouble).device(machine.device));
   make_slots();
-  if (wants_fused_step() && model::TrainingPass::serves(decoder) && fused::has_kernels(machine.device)) {
+  if (environment_says("SKIPATTN_STEP", "fused", "plain") && model::TrainingPass::serves(decoder) &&
+      fused::has_kernels(machine.device)) {
     make_fused_step();
   } else {
     gradients_.resize(slots_.size());

@@ -19,8 +19,6 @@ using attention::test::make_inputs;
 using attention::test::Outcome;
 using attention::test::Routes;
 
-constexpr std::array kRoutes = {Routes::kOwn,       Routes::kSkip,   Routes::kJointTwo, Routes::kJointRepeat,
-                                Routes::kSomeEmpty, Routes::kShared, Routes::kTwoSides};
 constexpr std::array<std::pair<int64_t, int64_t>, 3> kHeads = {{{4, 4}, {6, 3}, {4, 1}}};
 constexpr std::array kEarlier = {0, 0, 17, 0, -9, 0, 5};
 constexpr std::array kFirsts = {First::kNone, First::kDocuments, First::kWindow, First::kPadding, First::kAnyOrder};

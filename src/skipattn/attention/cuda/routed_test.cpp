@@ -22,9 +22,6 @@ using attention::test::max_difference;
 using attention::test::Outcome;
 using attention::test::Routes;
 
-constexpr std::array kRoutes = {Routes::kOwn,       Routes::kSkip,   Routes::kJointTwo, Routes::kJointRepeat,
-                                Routes::kSomeEmpty, Routes::kShared, Routes::kTwoSides};
-
 bool has_heads_inner(const at::Tensor& tensor) {
   return tensor.transpose(1, 2).is_contiguous();
 }

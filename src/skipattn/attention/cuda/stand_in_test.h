@@ -2,6 +2,8 @@
 // KeyPattern as a kernel would.
 #pragma once
 
+#include <array>
+
 #include "skipattn/attention/cases_test.h"
 #include "skipattn/attention/cuda/routed.h"
 
@@ -20,6 +22,12 @@ class PlainAttention : public FusedAttention {
  private:
   const char* name_;
 };
+
+/// Kinds of tables that the tests here go through.
+inline constexpr std::array kRoutes = {attention::test::Routes::kOwn,       attention::test::Routes::kSkip,
+                                       attention::test::Routes::kJointTwo,  attention::test::Routes::kJointRepeat,
+                                       attention::test::Routes::kSomeEmpty, attention::test::Routes::kShared,
+                                       attention::test::Routes::kTwoSides};
 
 /// A clock that never lets anything be measured.
 class NoClock final : public Clock {

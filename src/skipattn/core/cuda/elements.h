@@ -73,6 +73,12 @@ __device__ __forceinline__ void store(T* to, const float (&from)[N]) {
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
+/// Calls task(T{}) with the element type.
+template <typename Task>
+void with_type(bool bf16, const Task& task) {
+  bf16 ? task(Bf16{}) : task(float{});
+}
+
 /// Whether rows that begin at `address` and lie `step` elements apart may be read in packs of `count` elements.
 template <typename T>
 bool packs_fit(const T* address, int64_t step, int count) {

@@ -9,7 +9,6 @@ namespace skipattn::inference::SKIPATTN_CUDA_NAMESPACE {
 
 namespace {
 
-using skipattn::cuda::Bf16;
 using skipattn::cuda::blocks_for;
 using skipattn::cuda::from_float;
 using skipattn::cuda::launch;
@@ -19,6 +18,7 @@ using skipattn::cuda::reduce_warp;
 using skipattn::cuda::Stream;
 using skipattn::cuda::Sum;
 using skipattn::cuda::to_float;
+using skipattn::cuda::with_type;
 
 constexpr int kThreads = 128;
 
@@ -134,32 +134,26 @@ __global__ void join_kernel(CardAttend a) {
   }
 }
 
-template <typename T, typename Cache>
-void launch_attend(const CardAttend& a, Stream stream) {
-  launch(attend_kernel<T, Cache>, {a.rows * a.heads * a.most_pairs * card_chunks(a.capacity), kThreads}, stream, a);
-  launch(join_kernel<T>, {a.rows * a.heads, kThreads}, stream, a);
-}
-
-template <typename From, typename To>
-void launch_append(const CardAppend& a, Stream stream) {
-  const int64_t count = a.rows * (a.key_heads + a.value_heads) * a.head_width;
-  launch(append_kernel<From, To>, {blocks_for(count, kThreads), kThreads}, stream, a);
-}
-
 }  // namespace
 
 void append_to_cache(const CardAppend& a, Stream stream) {
-  if (a.bf16)
-    a.cache_bf16 ? launch_append<Bf16, Bf16>(a, stream) : launch_append<Bf16, float>(a, stream);
-  else
-    a.cache_bf16 ? launch_append<float, Bf16>(a, stream) : launch_append<float, float>(a, stream);
+  const int64_t count = a.rows * (a.key_heads + a.value_heads) * a.head_width;
+  with_type(a.bf16, [&](auto from) {
+    with_type(a.cache_bf16, [&](auto to) {
+      launch(append_kernel<decltype(from), decltype(to)>, {blocks_for(count, kThreads), kThreads}, stream, a);
+    });
+  });
 }
 
 void attend_to_cache(const CardAttend& a, Stream stream) {
-  if (a.bf16)
-    a.cache_bf16 ? launch_attend<Bf16, Bf16>(a, stream) : launch_attend<Bf16, float>(a, stream);
-  else
-    a.cache_bf16 ? launch_attend<float, Bf16>(a, stream) : launch_attend<float, float>(a, stream);
+  const int64_t blocks = a.rows * a.heads * a.most_pairs * card_chunks(a.capacity);
+  with_type(a.bf16, [&](auto element) {
+    using T = decltype(element);
+    with_type(a.cache_bf16, [&](auto cached) {
+      launch(attend_kernel<T, decltype(cached)>, {blocks, kThreads}, stream, a);
+    });
+    launch(join_kernel<T>, {a.rows * a.heads, kThreads}, stream, a);
+  });
 }
 
 }  // namespace skipattn::inference::SKIPATTN_CUDA_NAMESPACE

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "skipattn/core/cuda/stream.h"
+#include "skipattn/core/cuda/tensor.h"
 #include "skipattn/model/cuda/activation.h"
 #include "skipattn/model/cuda/column_sums.h"
 #include "skipattn/model/cuda/dropout.h"
@@ -21,17 +22,8 @@ using fused::NormBackward;
 using fused::NormForward;
 using fused::NormParameters;
 using skipattn::cuda::current_stream;
-
-template <typename T = void>
-T* pointer(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr;
-}
-
-bool is_bf16(const at::Tensor& tensor) {
-  TORCH_INTERNAL_ASSERT(tensor.scalar_type() == at::kBFloat16 || tensor.scalar_type() == at::kFloat,
-                        "fused kernels take fp32 and bf16");
-  return tensor.scalar_type() == at::kBFloat16;
-}
+using skipattn::cuda::is_bf16;
+using skipattn::cuda::pointer;
 
 void layer_norm_forward(const NormForward& call, const NormParameters& norm) {
   norm_rows_forward({.residual = pointer<float>(call.residual),

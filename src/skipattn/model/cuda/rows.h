@@ -12,12 +12,7 @@ using skipattn::cuda::Bf16;
 using skipattn::cuda::Grid;
 using skipattn::cuda::launch;
 using skipattn::cuda::Stream;
-
-/// Calls task(T{}) with the element type.
-template <typename Task>
-void with_type(bool bf16, const Task& task) {
-  bf16 ? task(Bf16{}) : task(float{});
-}
+using skipattn::cuda::with_type;
 
 /// Threads for rows of `width` elements, `pack` neighbours at a time, and how many packs each of them holds.
 struct RowCut {

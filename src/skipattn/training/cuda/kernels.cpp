@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "skipattn/core/cuda/stream.h"
+#include "skipattn/core/cuda/tensor.h"
 #include "skipattn/training/cuda/parameter_update.h"
 #include "skipattn/training/cuda/softmax_loss.h"
 
@@ -12,24 +13,20 @@ namespace skipattn::training::SKIPATTN_CUDA_NAMESPACE {
 namespace {
 
 using skipattn::cuda::current_stream;
-
-template <typename T>
-T* pointer(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr;
-}
+using skipattn::cuda::is_bf16;
+using skipattn::cuda::pointer;
 
 void softmax_loss(const fused::SoftmaxLoss& call) {
   const at::Tensor& logits = call.logits;
   TORCH_INTERNAL_ASSERT(logits.is_contiguous() && call.vocabulary <= logits.size(1));
-  TORCH_INTERNAL_ASSERT(logits.scalar_type() == at::kBFloat16 || logits.scalar_type() == at::kFloat);
-  softmax_loss_rows({.logits = pointer<void>(logits),
+  softmax_loss_rows({.logits = pointer(logits),
                      .targets = pointer<int64_t>(call.targets),
                      .losses = pointer<float>(call.losses),
                      .gradient_scale = pointer<float>(call.gradient_scale),
                      .rows = logits.size(0),
                      .vocabulary = call.vocabulary,
                      .stride = logits.size(1),
-                     .bf16 = logits.scalar_type() == at::kBFloat16},
+                     .bf16 = is_bf16(logits)},
                     current_stream(logits.device()));
 }
 

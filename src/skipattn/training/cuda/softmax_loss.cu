@@ -9,7 +9,6 @@ namespace skipattn::training::SKIPATTN_CUDA_NAMESPACE {
 
 namespace {
 
-using skipattn::cuda::Bf16;
 using skipattn::cuda::load;
 using skipattn::cuda::Maximum;
 using skipattn::cuda::reduce_block;
@@ -94,17 +93,15 @@ void launch_rows(const LossRows& r, skipattn::cuda::Stream stream) {
                          {r.rows, threads < kMostThreads ? static_cast<int>(threads) : kMostThreads}, stream, r);
 }
 
-template <typename T>
-void launch_type(const LossRows& r, skipattn::cuda::Stream stream) {
-  constexpr int kPack = 16 / sizeof(T);
-  const bool fit = skipattn::cuda::packs_fit(static_cast<const T*>(r.logits), r.stride, kPack);
-  fit ? launch_rows<T, kPack>(r, stream) : launch_rows<T, 1>(r, stream);
-}
-
 }  // namespace
 
 void softmax_loss_rows(const LossRows& r, skipattn::cuda::Stream stream) {
-  r.bf16 ? launch_type<Bf16>(r, stream) : launch_type<float>(r, stream);
+  skipattn::cuda::with_type(r.bf16, [&](auto element) {
+    using T = decltype(element);
+    constexpr int kPack = 16 / sizeof(T);
+    const bool fit = skipattn::cuda::packs_fit(static_cast<const T*>(r.logits), r.stride, kPack);
+    fit ? launch_rows<T, kPack>(r, stream) : launch_rows<T, 1>(r, stream);
+  });
 }
 
 }  // namespace skipattn::training::SKIPATTN_CUDA_NAMESPACE

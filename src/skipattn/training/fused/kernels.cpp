@@ -1,31 +1,28 @@
 #include "skipattn/training/fused/kernels.h"
 
+#include "skipattn/core/cuda/device_kernels.h"
+
 namespace skipattn::training::fused {
 
 namespace {
 
-const Kernels* cpu_replacement = nullptr;
-
-const Kernels* find_kernels(at::Device device) {
-  if (device.is_cuda()) return cuda::kernels();
-  if (!device.is_cpu()) return nullptr;
-  return cpu_replacement != nullptr ? cpu_replacement : &cpu::kernels();
+skipattn::cuda::DeviceKernels<Kernels>& table() {
+  static skipattn::cuda::DeviceKernels<Kernels> kernels(&cpu::kernels(), training::cuda::kernels());
+  return kernels;
 }
 
 const Kernels& kernels_for(const at::Tensor& tensor) {
-  const Kernels* kernels = find_kernels(tensor.device());
-  TORCH_INTERNAL_ASSERT(kernels != nullptr, "this build has no fused kernels for ", tensor.device());
-  return *kernels;
+  return table().of(tensor.device());
 }
 
 }  // namespace
 
 bool has_kernels(at::Device device) {
-  return find_kernels(device) != nullptr;
+  return table().find(device) != nullptr;
 }
 
 void replace_cpu_kernels(const Kernels* kernels) {
-  cpu_replacement = kernels;
+  table().replace_cpu(kernels);
 }
 
 void softmax_loss(const SoftmaxLoss& call) {
