@@ -85,8 +85,12 @@ double Problem::scale() const {
   return options.scale ? *options.scale : 1.0 / std::sqrt(static_cast<double>(head_width()));
 }
 
+at::ScalarType accumulate_dtype(at::ScalarType dtype) {
+  return dtype == at::kDouble ? at::kDouble : at::kFloat;
+}
+
 at::ScalarType Problem::accumulate_dtype() const {
-  return query.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  return attention::accumulate_dtype(query.scalar_type());
 }
 
 FlatRoutes flatten_pairs(const HeadPairs& pairs) {

@@ -11,6 +11,9 @@
 
 namespace skipattn::attention {
 
+/// dtype of scores, of logsumexp and of sums over several contributions: fp64 for fp64, else fp32.
+at::ScalarType accumulate_dtype(at::ScalarType dtype);
+
 struct Problem {
   at::Tensor query;                 ///< [B, H, T, d]
   std::vector<at::Tensor> sources;  ///< each [B, heads_i, S, d]
@@ -27,9 +30,7 @@ struct Problem {
   /// S; T when there are no sources (then no head reads any).
   int64_t keys() const { return sources.empty() ? queries() : sources[0].size(2); }
   double scale() const;
-  /// dtype of scores, of logsumexp and of sums over several contributions: fp64 for fp64, else
-  /// fp32.
-  at::ScalarType accumulate_dtype() const;
+  at::ScalarType accumulate_dtype() const;  ///< query's
 };
 
 /// What the backward pass needs besides the problem.

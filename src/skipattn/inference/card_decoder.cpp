@@ -8,6 +8,7 @@
 
 #include "skipattn/core/cuda/tensor.h"
 #include "skipattn/model/fused/kernels.h"
+#include "skipattn/model/fused_layer.h"
 #include "skipattn/model/matmul.h"
 
 namespace skipattn::inference {
@@ -160,24 +161,6 @@ at::Tensor CardDecoder::projection(const model::LayerLayout& layout) const {
   return matrix(qkv_, batch_.rows(), (layout.heads + layout.live_keys + layout.live_values) * layout.head_width);
 }
 
-void CardDecoder::place_heads(const model::LayerLayout& layout, const model::LayerWeights& weights) {
-  const at::Tensor qkv = projection(layout);
-  const auto columns = [&](const at::Tensor& x, int64_t begin, int64_t count) {
-    return x.narrow(1, begin * layout.head_width, count * layout.head_width);
-  };
-  if (weights.query_norm.defined()) {
-    const at::Tensor kept = matrix(unnormed_, qkv.size(0), qkv.size(1));
-    fused::head_norm_forward(columns(qkv, 0, layout.heads), columns(kept, 0, layout.heads),
-                             norm_parameters(layout, weights.query_norm));
-    if (layout.live_keys > 0)
-      fused::head_norm_forward(columns(qkv, layout.heads, layout.live_keys),
-                               columns(kept, layout.heads, layout.live_keys),
-                               norm_parameters(layout, weights.key_norm));
-  }
-  if (rotary_table_.defined())
-    fused::rotate(columns(qkv, 0, layout.heads + layout.live_keys), positions_, rotary_table_, fused::Turn::kForward);
-}
-
 void CardDecoder::append(const model::LayerLayout& layout) {
   if (layout.live_keys + layout.live_values == 0) return;
   const at::Tensor qkv = projection(layout);
@@ -224,31 +207,28 @@ void CardDecoder::attend(const model::LayerLayout& layout) {
                   qkv.device());
 }
 
-void CardDecoder::activate(const model::LayerLayout& layout) {
-  const int64_t rows = batch_.rows(), width = decoder_.config().mlp_width;
-  const at::Tensor activated = matrix(activated_, rows, width);
-  if (layout.activation == model::Activation::kSwiGlu)
-    fused::swiglu_forward(matrix(hidden_, rows, 2 * width), activated);
-  else
-    fused::gelu_forward(matrix(hidden_, rows, width), activated, layout.activation == model::Activation::kGelu);
-}
-
 void CardDecoder::run_layer(int64_t layer) {
   const model::LayerLayout& layout = decoder_.layouts()[layer];
   const model::LayerWeights weights = decoder_.layer_weights(layer);
   norm_sum(layer > 0 ? branch_ : at::Tensor(), norm_parameters(layout, weights.norm1_weight, weights.norm1_bias),
            normed_);
-  model::linear_forward(projection(layout), normed_, weights.qkv_weight, weights.qkv_bias);
-  place_heads(layout, weights);
+  const at::Tensor qkv = projection(layout);
+  model::linear_forward(qkv, normed_, weights.qkv_weight, weights.qkv_bias);
+  place_heads_fused(layout, weights,
+                    {.qkv = qkv,
+                     .unnormed = unnormed_.defined() ? matrix(unnormed_, qkv.size(0), qkv.size(1)) : at::Tensor(),
+                     .positions = positions_,
+                     .rotary_table = rotary_table_});
   append(layout);
   attend(layout);
   model::linear_forward(branch_, attended_, weights.output_weight, weights.output_bias);
   norm_sum(branch_, norm_parameters(layout, weights.norm2_weight, weights.norm2_bias), normed_);
   const int64_t rows = batch_.rows();
-  model::linear_forward(matrix(hidden_, rows, mlp_columns(weights)), normed_, weights.up_weight, weights.up_bias);
-  activate(layout);
-  model::linear_forward(branch_, matrix(activated_, rows, decoder_.config().mlp_width), weights.down_weight,
-                        weights.down_bias);
+  const at::Tensor hidden = matrix(hidden_, rows, mlp_columns(weights));
+  const at::Tensor activated = matrix(activated_, rows, decoder_.config().mlp_width);
+  model::linear_forward(hidden, normed_, weights.up_weight, weights.up_bias);
+  activate_fused(hidden, activated, layout.activation);
+  model::linear_forward(branch_, activated, weights.down_weight, weights.down_bias);
 }
 
 void CardDecoder::run() {

@@ -46,10 +46,8 @@ class CardDecoder {
   void run();
   void run_layer(int64_t layer);
   void norm_sum(const at::Tensor& branch, const model::fused::NormParameters& norm, const at::Tensor& normed);
-  void place_heads(const model::LayerLayout& layout, const model::LayerWeights& weights);
   void append(const model::LayerLayout& layout);
   void attend(const model::LayerLayout& layout);
-  void activate(const model::LayerLayout& layout);
   at::Tensor projection(const model::LayerLayout& layout) const;
 
   const model::Decoder& decoder_;

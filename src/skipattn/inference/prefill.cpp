@@ -9,9 +9,8 @@
 #include "skipattn/core/operation_timer.h"
 #include "skipattn/model/attend.h"
 #include "skipattn/model/cpu/rows.h"
-#include "skipattn/model/fused/gelu.h"
 #include "skipattn/model/fused/layer_norm.h"
-#include "skipattn/model/fused/swiglu.h"
+#include "skipattn/model/fused_layer.h"
 #include "skipattn/model/matmul.h"
 
 namespace skipattn::inference {
@@ -253,14 +252,11 @@ at::Tensor Prefill::attended(Pass& pass, int64_t layer, const at::Tensor& qkv) {
 }
 
 at::Tensor Prefill::activated(const at::Tensor& hidden) {
-  const OperationTimer timer("activation");
-  if (weights_.activation == model::Activation::kSwiGlu) {
-    const at::Tensor output = kept_.get(kActivated, {hidden.size(0), hidden.size(1) / 2}, hidden.scalar_type());
-    model::fused::swiglu_forward(hidden, output);
-    return output;
-  }
-  model::fused::gelu_forward(hidden, hidden, weights_.activation == model::Activation::kGelu);
-  return hidden;
+  const bool halves = weights_.activation == model::Activation::kSwiGlu;
+  const at::Tensor output =
+      halves ? kept_.get(kActivated, {hidden.size(0), hidden.size(1) / 2}, hidden.scalar_type()) : hidden;
+  activate_fused(hidden, output, weights_.activation);
+  return output;
 }
 
 void Prefill::layer(Pass& pass, int64_t layer) {

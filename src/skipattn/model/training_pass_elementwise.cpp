@@ -9,18 +9,10 @@
 #include "skipattn/model/fused/head_norm.h"
 #include "skipattn/model/fused/rotary.h"
 #include "skipattn/model/fused/swiglu.h"
+#include "skipattn/model/fused_layer.h"
 #include "skipattn/model/training_pass.h"
 
 namespace skipattn::model {
-
-namespace {
-
-/// Heads [begin, begin + count) of a projection [B, T, rows] as rows [N, count * d].
-at::Tensor head_rows(const at::Tensor& fused, const LayerLayout& layout, int64_t begin, int64_t count) {
-  return fused.view({-1, fused.size(2)}).narrow(1, begin * layout.head_width, count * layout.head_width);
-}
-
-}  // namespace
 
 void TrainingPass::make_rotary_table(const Input& input) {
   const ModelConfig& config = decoder_.config();
@@ -33,24 +25,10 @@ void TrainingPass::make_rotary_table(const Input& input) {
       fused::rotary_table(needed, rotary_frequencies(config.rotary, config.head_width)).to(positions_.device());
 }
 
-/// Queries and keys become what attention reads, in place. Other layers read the keys as they are then.
 void TrainingPass::place_heads(int64_t layer, const LayerBuffers& to) const {
-  const LayerLayout& layout = decoder_.layouts()[layer];
-  const LayerWeights& weights = weights_[layer];
-  if (weights.query_norm.defined()) {
-    const OperationTimer timer("norm forward");
-    const int64_t split = layout.heads * layout.head_width;
-    fused::head_norm_forward(head_rows(to.qkv, layout, 0, layout.heads), to.unnormed.narrow(1, 0, split),
-                             norm_parameters(layout, weights.query_norm));
-    if (layout.live_keys > 0)
-      fused::head_norm_forward(head_rows(to.qkv, layout, layout.heads, layout.live_keys),
-                               to.unnormed.narrow(1, split, layout.live_keys * layout.head_width),
-                               norm_parameters(layout, weights.key_norm));
-  }
-  if (!rotary_table_.defined()) return;
-  const OperationTimer timer("rotary forward");
-  fused::rotate(head_rows(to.qkv, layout, 0, layout.heads + layout.live_keys), positions_, rotary_table_,
-                fused::Turn::kForward);
+  place_heads_fused(
+      decoder_.layouts()[layer], weights_[layer],
+      {.qkv = to.qkv.flatten(0, 1), .unnormed = to.unnormed, .positions = positions_, .rotary_table = rotary_table_});
 }
 
 /// The gradient of what attention read becomes the projection's, in place.
@@ -58,18 +36,18 @@ void TrainingPass::backward_place_heads(int64_t layer, const ParameterGradients&
   const LayerLayout& layout = decoder_.layouts()[layer];
   const LayerWeights& weights = weights_[layer];
   const LayerIndex& index = decoder_.table().layers[layer];
-  const at::Tensor& gradient = buffers_.qkv_gradient[layer];
+  const at::Tensor gradient = buffers_.qkv_gradient[layer].flatten(0, 1);
   if (rotary_table_.defined()) {
     const OperationTimer timer("rotary backward");
-    fused::rotate(head_rows(gradient, layout, 0, layout.heads + layout.live_keys), positions_, rotary_table_,
+    fused::rotate(head_columns(gradient, layout, 0, layout.heads + layout.live_keys), positions_, rotary_table_,
                   fused::Turn::kBack);
   }
   if (!weights.query_norm.defined()) return;
   const OperationTimer timer("norm backward");
   const auto norm_heads = [&](int64_t begin, int64_t count, const at::Tensor& weight, int weight_index) {
     const at::Tensor& kept = buffers_.backward[layer].unnormed;
-    fused::head_norm_backward({.kept = kept.narrow(1, begin * layout.head_width, count * layout.head_width),
-                               .gradient = head_rows(gradient, layout, begin, count),
+    fused::head_norm_backward({.kept = head_columns(kept, layout, begin, count),
+                               .gradient = head_columns(gradient, layout, begin, count),
                                .weight_gradient = gradients.at(weight_index),
                                .add = gradients.add,
                                .scratch = buffers_.norm_sums},
@@ -80,14 +58,7 @@ void TrainingPass::backward_place_heads(int64_t layer, const ParameterGradients&
 }
 
 void TrainingPass::activate(int64_t layer) const {
-  const Activation activation = decoder_.layouts()[layer].activation;
-  const at::Tensor& hidden = buffers_.forward[layer].hidden;
-  if (activation == Activation::kSwiGlu) {
-    const OperationTimer timer("swiglu forward");
-    return fused::swiglu_forward(hidden, buffers_.activated[layer]);
-  }
-  const OperationTimer timer("gelu forward");
-  fused::gelu_forward(hidden, buffers_.activated[layer], activation == Activation::kGelu);
+  activate_fused(buffers_.forward[layer].hidden, buffers_.activated[layer], decoder_.layouts()[layer].activation);
 }
 
 /// From the gradient of the activation's output. Both results lie where its input and that gradient were.

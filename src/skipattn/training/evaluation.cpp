@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "skipattn/training/batch_buffers.h"
 #include "skipattn/training/loss.h"
-#include "skipattn/training/trainer.h"
 
 namespace skipattn::training {
 
@@ -59,12 +59,14 @@ Evaluation evaluate(const model::Decoder& decoder, const data::Loader& loader, c
   Evaluation result;
   result.by_position = make_buckets(loader.options().context);
   result.by_document_position = make_buckets(kLongestDocument);
+  BatchBuffers buffers(device);
   for (int64_t first = 0; first < options.windows; first += options.micro_batch) {
     const int64_t rows = std::min(options.micro_batch, options.windows - first);
     const data::Batch batch = loader.sequences(first, rows);
-    const at::Tensor hidden = decoder.hidden_states(to_input(batch, 0, rows, device));
+    buffers.fill(batch);
+    const at::Tensor hidden = decoder.hidden_states(buffers.input(0, rows));
     const at::Tensor losses =
-        token_losses(hidden.view({-1, hidden.size(-1)}), decoder.head_weight(), to_targets(batch, 0, rows, device))
+        token_losses(hidden.view({-1, hidden.size(-1)}), decoder.head_weight(), buffers.targets(0, rows))
             .to(at::kCPU, at::kFloat)
             .contiguous();
     for (int64_t r = 0; r < rows; ++r)

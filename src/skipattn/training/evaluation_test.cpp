@@ -10,8 +10,8 @@
 #include "skipattn/data/token_writer.h"
 #include "skipattn/io/test_folder.h"
 #include "skipattn/model/test_models.h"
+#include "skipattn/training/batch_buffers.h"
 #include "skipattn/training/loss.h"
-#include "skipattn/training/trainer.h"
 
 namespace skipattn::training {
 namespace {
@@ -46,9 +46,10 @@ TEST(Evaluation, BucketsAddUpToTheMeanOfEveryToken) {
   std::map<int64_t, LossSum> by_document;
   for (int64_t window = 0; window < loader.windows(); ++window) {
     const data::Batch batch = loader.sequences(window, 1);
-    const at::Tensor hidden = decoder.hidden_states(to_input(batch, 0, 1, at::kCPU));
-    const at::Tensor losses =
-        at::cross_entropy_loss(decoder.logits(hidden)[0], to_targets(batch, 0, 1, at::kCPU), {}, at::Reduction::None);
+    BatchBuffers buffers(at::kCPU);
+    buffers.fill(batch);
+    const at::Tensor logits = decoder.logits(decoder.hidden_states(buffers.input(0, 1)))[0];
+    const at::Tensor losses = at::cross_entropy_loss(logits, buffers.targets(0, 1), {}, at::Reduction::None);
     for (int64_t t = 0; t < 40; ++t) {
       sum += losses[t].item<double>();
       LossSum& bucket = by_document[batch.document_positions[t] < 64 ? 0 : 64];

@@ -16,30 +16,6 @@
 
 namespace skipattn::training {
 
-namespace {
-
-/// Rows of a flat [B * T] vector as a tensor [count, T].
-template <typename T>
-at::Tensor rows_of(const std::vector<T>& flat, int64_t begin, int64_t count, int64_t length, at::Device device) {
-  at::Tensor tensor = at::empty({count, length}, at::TensorOptions(c10::CppTypeToScalarType<T>::value));
-  std::copy_n(flat.begin() + begin * length, count * length, tensor.data_ptr<T>());
-  return tensor.to(device);
-}
-
-}  // namespace
-
-model::Input to_input(const data::Batch& batch, int64_t begin, int64_t count, at::Device device) {
-  model::Input input;
-  input.tokens = rows_of(batch.tokens, begin, count, batch.context, device);
-  if (!batch.positions.empty()) input.positions = rows_of(batch.positions, begin, count, batch.context, device);
-  if (!batch.first_key.empty()) input.first_key = rows_of(batch.first_key, begin, count, batch.context, device);
-  return input;
-}
-
-at::Tensor to_targets(const data::Batch& batch, int64_t begin, int64_t count, at::Device device) {
-  return rows_of(batch.targets, begin, count, batch.context, device).view({-1});
-}
-
 Trainer::Trainer(model::Decoder& decoder, const TrainingConfig& config, const Machine& machine)
     : decoder_(decoder),
       config_(config),

@@ -77,9 +77,4 @@ class Trainer {
   bool may_record_ = false;  // this step does what every step does
 };
 
-/// Rows [begin, begin + count) of a batch as a decoder's input, on `device`.
-model::Input to_input(const data::Batch& batch, int64_t begin, int64_t count, at::Device device);
-/// Their targets, flat int64 [count * T].
-at::Tensor to_targets(const data::Batch& batch, int64_t begin, int64_t count, at::Device device);
-
 }  // namespace skipattn::training

@@ -8,13 +8,6 @@
 #include "skipattn/attention/problem.h"
 
 namespace skipattn::attention::cuda {
-namespace {
-
-at::ScalarType accumulate_dtype(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
-
-}  // namespace
 
 GradientSum::GradientSum(const at::Tensor& like, GradientTarget target, std::vector<int> expected)
     : like_(like), target_(std::move(target)), finishes_(target_.finished.defined() || !target_.sum.defined()) {
@@ -22,7 +15,8 @@ GradientSum::GradientSum(const at::Tensor& like, GradientTarget target, std::vec
 }
 
 const at::Tensor& GradientSum::sum() {
-  if (!target_.sum.defined()) target_.sum = at::empty_like(finished(), like_.options().dtype(accumulate_dtype(like_)));
+  if (!target_.sum.defined())
+    target_.sum = at::empty_like(finished(), like_.options().dtype(accumulate_dtype(like_.scalar_type())));
   return target_.sum;
 }
 
@@ -58,7 +52,7 @@ void GradientSum::add_alike(const HeadRange& heads, const at::Tensor& contributi
 
 void GradientSum::add(const HeadRange& heads, const at::Tensor& contribution) {
   if (heads.step == 0 && heads.count > 1) {
-    add({heads.first, 1, 1}, contribution.sum(1, /*keepdim=*/true, accumulate_dtype(like_)));
+    add({heads.first, 1, 1}, contribution.sum(1, /*keepdim=*/true, accumulate_dtype(like_.scalar_type())));
     return;
   }
   bool alike = true;

@@ -73,6 +73,17 @@ __device__ __forceinline__ void store(T* to, const float (&from)[N]) {
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
+/// number = row * width + column.
+struct RowColumn {
+  int64_t row, column;
+};
+/// In 32 bits where they hold both: a card has no instruction that divides, and 64 bits take several times as many steps.
+__device__ __forceinline__ RowColumn split(int64_t number, int64_t width) {
+  if (((number | width) >> 32) != 0) return {number / width, number % width};
+  const uint32_t n = static_cast<uint32_t>(number), w = static_cast<uint32_t>(width);
+  return {n / w, n % w};
+}
+
 /// Calls task(T{}) with the element type.
 template <typename Task>
 void with_type(bool bf16, const Task& task) {

@@ -15,6 +15,7 @@ using skipattn::cuda::launch;
 using skipattn::cuda::Maximum;
 using skipattn::cuda::reduce_block;
 using skipattn::cuda::reduce_warp;
+using skipattn::cuda::split;
 using skipattn::cuda::Stream;
 using skipattn::cuda::Sum;
 using skipattn::cuda::to_float;
@@ -25,10 +26,10 @@ constexpr int kThreads = 128;
 template <typename From, typename To>
 __global__ void append_kernel(CardAppend a) {
   const int64_t number = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  const int64_t width = (a.key_heads + a.value_heads) * a.head_width, row = number / width, column = number % width;
+  const auto [row, column] = split(number, (a.key_heads + a.value_heads) * a.head_width);
   if (row >= a.rows) return;
   const float x = to_float(static_cast<const From*>(a.projected)[row * a.projected_stride + column]);
-  const int64_t head = column / a.head_width, element = column % a.head_width;
+  const auto [head, element] = split(column, a.head_width);
   const bool is_value = head >= a.key_heads;
   const int64_t heads = is_value ? a.value_heads : a.key_heads, place = is_value ? head - a.key_heads : head;
   To* cache = static_cast<To*>(is_value ? a.values : a.keys);

@@ -10,6 +10,7 @@ namespace {
 using skipattn::cuda::blocks_for;
 using skipattn::cuda::load;
 using skipattn::cuda::packs_fit;
+using skipattn::cuda::split;
 using skipattn::cuda::store;
 
 constexpr int kThreads = 256;
@@ -54,7 +55,8 @@ template <typename T, int kPack>
 __global__ void swiglu_kernel(SwigluRows s) {
   const int64_t at = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kPack;
   if (at >= s.rows * s.width) return;
-  T* gates = static_cast<T*>(s.gate_up) + at / s.width * 2 * s.width + at % s.width;
+  const auto [row, column] = split(at, s.width);
+  T* gates = static_cast<T*>(s.gate_up) + row * 2 * s.width + column;
   T* ups = gates + s.width;
   float gate[kPack], up[kPack], gradient[kPack] = {}, output[kPack];
   load(gate, gates);

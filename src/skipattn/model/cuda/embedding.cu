@@ -9,6 +9,7 @@ namespace {
 using skipattn::cuda::blocks_for;
 using skipattn::cuda::load;
 using skipattn::cuda::packs_fit;
+using skipattn::cuda::split;
 using skipattn::cuda::store;
 
 constexpr int kThreads = 256;
@@ -17,7 +18,7 @@ template <typename T, int kPack>
 __global__ void embed_kernel(EmbedRows e) {
   const int64_t at = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kPack;
   if (at >= e.rows * e.width) return;
-  const int64_t row = at / e.width, column = at % e.width;
+  const auto [row, column] = split(at, e.width);
   float sum[kPack], position[kPack] = {};
   load(sum, static_cast<const T*>(e.token_table) + e.tokens[row] * e.width + column);
   if (e.position_table != nullptr)

@@ -8,6 +8,7 @@ namespace skipattn::model::SKIPATTN_CUDA_NAMESPACE {
 namespace {
 
 using skipattn::cuda::load;
+using skipattn::cuda::split;
 using skipattn::cuda::store;
 
 constexpr int kThreads = 256;
@@ -15,9 +16,10 @@ constexpr int kThreads = 256;
 template <typename T, int kPack>
 __global__ void rotate_kernel(RotaryRows r) {
   const int64_t number = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kPack;
-  const int64_t head = number / r.half, pair = number % r.half, row = head / r.heads;
+  const auto [heads_before, pair] = split(number, r.half);
+  const auto [row, head] = split(heads_before, r.heads);
   if (row >= r.rows) return;
-  T* first = static_cast<T*>(r.x) + row * r.stride + head % r.heads * 2 * r.half + pair;
+  T* first = static_cast<T*>(r.x) + row * r.stride + head * 2 * r.half + pair;
   const float* angles = r.table + r.positions[row] * 2 * r.half + pair;
   float a[kPack], b[kPack], cosine[kPack], sine[kPack];
   load(a, first);
