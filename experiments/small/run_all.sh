@@ -8,7 +8,7 @@
 #   experiments/small/run_all.sh --pilot               a sixth of the tokens, into results/pilot: ten minutes each
 #   experiments/small/run_all.sh --threads 1           leave the other core to others
 #
-# First: experiments/small/prepare.sh. Results: results/small/NAME (report.html, table.txt, table.tex, results.csv, figures/).
+# First: experiments/small/prepare.sh. Results: results/small/NAME.txt (the table) and results/small/NAME/ (report.html, table.tex, results.csv, figures/).
 # SKIPATTN_BINARY: the program; default bin/skipattn or build/skipattn. It runs at the lowest priority.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
