@@ -7,9 +7,9 @@
     python bench/bench_training.py routing --routing sla  # its step beside the baseline's, pair by pair
     python bench/bench_training.py peers --device cuda --sizes 64x1024,8x8192 --peers nanogpt-compile
 
-GPT-2 of 124M parameters (or --model gpt2-medium, 350M), random weights and tokens, bf16, 2 threads or a CUDA card. Every program runs in a process of its own, all in
-turn, several rounds; a process' figure is the median of its steps. Losses of the first step are checked before anything
-counts. Prints tables, or one JSON object with --json.
+GPT-2 of 124M parameters (or --model gpt2-medium, 350M), random weights and tokens, bf16, 2 threads or a CUDA card. Every
+program runs in a process of its own, all in turn, several rounds; a process' figure is the median of its steps. Losses of
+the first step are checked before anything counts. Prints tables, or one JSON object with --json.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def parse_arguments():
     parser.add_argument("--peers", default=",".join(PEERS), help="which, of " + ", ".join(PEERS))
     parser.add_argument("--rounds", default=3, type=int, help="processes of each program")
     parser.add_argument("--steps", default=0, type=int, help="timed steps of a process; default: by size, 2 to 5")
-    parser.add_argument("--warmup", default=2, type=int, help="steps before them")
+    parser.add_argument("--warmup", type=int, help="steps before them; default: 2, on a card 5 (the graph is recorded in the 4th)")
     parser.add_argument("--threads", default=2, type=int)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--model", choices=("gpt2", "gpt2-medium"), default="gpt2")
@@ -59,6 +59,8 @@ def parse_arguments():
     arguments = parser.parse_args()
     if not arguments.program.exists():
         parser.error(f"--program {arguments.program}: no such file; build it first")
+    if arguments.warmup is None:
+        arguments.warmup = 5 if arguments.device == "cuda" else 2
     arguments.sizes = [tuple(map(int, size.split("x"))) for size in arguments.sizes.split(",")]
     arguments.peers = [peer for peer in arguments.peers.split(",") if peer]
     unknown = sorted(set(arguments.peers) - set(PEERS))
@@ -124,7 +126,8 @@ def one_process(arguments, name, batch, context, nanogpt):
     """{"tokens_per_second", "peak_memory_bytes", …} of one program in one process, or {"failed": reason}."""
     if name == "skipattn":
         result, peak = run_ours(arguments, batch, context)
-        step, extra = result["step_ms"]["median"], {"roofline_share": result["roofline_share"]}
+        step = result["step_ms"]["median"]
+        extra = {"roofline_share": result["roofline_share"], "machine": result["machine"]}
     else:
         command = [sys.executable, PEER_SCRIPT, "--peer", name, "--batch", batch, "--context", context, "--steps",
                    step_count(arguments, context), "--warmup", arguments.warmup, "--threads", arguments.threads,
@@ -148,12 +151,13 @@ def summarise(name, runs):
            "tokens_per_second": {"min": min(speeds), "median": statistics.median(speeds), "max": max(speeds)}}
     if "roofline_share" in good[0]:
         row["roofline_share"] = statistics.median(one["roofline_share"] for one in good)
+        row["machine"] = good[-1]["machine"]
     return row
 
 
 def measure_peers(arguments):
+    """A table for each size, as it is done."""
     nanogpt = find_nanogpt(arguments) if any(peer.startswith("nanogpt") for peer in arguments.peers) else None
-    tables = []
     for batch, context in arguments.sizes:
         runs = {name: [] for name in ["skipattn", *arguments.peers]}
         for round_number in range(arguments.rounds):
@@ -168,29 +172,25 @@ def measure_peers(arguments):
             if "failed" not in row:
                 row["ours_over_it"] = ours["tokens_per_second"]["median"] / row["tokens_per_second"]["median"]
                 row["our_memory_over_its"] = ours["peak_memory_bytes"] / row["peak_memory_bytes"]
-        tables.append({"batch": batch, "context": context, "rows": rows})
-    return tables
+        yield {"batch": batch, "context": context, "rows": rows}
 
 
-def print_peers(tables):
-    for table in tables:
-        print(f"\n{table['batch']} x {table['context']} tokens")
-        print(f"{'program':18} {'tokens/s':>9} {'min':>7} {'max':>7} {'ours / it':>10} "
-              f"{'peak GiB':>9} {'ours / its':>10}")
-        for row in table["rows"]:
-            if "failed" in row:
-                print(f"{row['program']:18} failed: {row['failed']}")
-                continue
-            speed = row["tokens_per_second"]
-            print(f"{row['program']:18} {speed['median']:9.1f} {speed['min']:7.1f} {speed['max']:7.1f} "
-                  f"{row['ours_over_it']:9.2f}x {row['peak_memory_bytes'] / 2**30:9.2f} "
-                  f"{row['our_memory_over_its']:10.2f}")
-        if "roofline_share" in table["rows"][0]:
-            print(f"share of the roofline that ours reaches: {table['rows'][0]['roofline_share']:.3f}")
+def print_peers(table, number):
+    print(f"\n{table['batch']} x {table['context']} tokens")
+    print(f"{'program':18} {'tokens/s':>9} {'min':>7} {'max':>7} {'ours / it':>10} {'peak GiB':>9} {'ours / its':>10}")
+    for row in table["rows"]:
+        if "failed" in row:
+            print(f"{row['program']:18} failed: {row['failed']}")
+            continue
+        speed = row["tokens_per_second"]
+        print(f"{row['program']:18} {speed['median']:9.1f} {speed['min']:7.1f} {speed['max']:7.1f} "
+              f"{row['ours_over_it']:9.2f}x {row['peak_memory_bytes'] / 2**30:9.2f} {row['our_memory_over_its']:10.2f}")
+    if "roofline_share" in table["rows"][0]:
+        print(f"ours: {table['rows'][0]['roofline_share']:.3f} of the roofline; {table['rows'][0]['machine']}")
 
 
 def measure_growth(arguments):
-    """Our time per token outside attention and optimizer at growing lengths of one sequence."""
+    """Our time per token outside attention and optimizer at growing lengths of one sequence: one table."""
     rows = []
     for context in map(int, arguments.lengths.split(",")):
         print(f"T = {context}", file=sys.stderr, flush=True)
@@ -206,10 +206,10 @@ def measure_growth(arguments):
                      "peak_memory_bytes": result["peak_memory_bytes"],
                      "page_faults_per_step": result["page_faults_per_step"], "roofline_share": result["roofline_share"]})
     times = [row["microseconds_per_token"] for row in rows]
-    return {"rows": rows, "largest_over_smallest": max(times) / min(times)}
+    yield {"rows": rows, "largest_over_smallest": max(times) / min(times)}
 
 
-def print_growth(growth):
+def print_growth(growth, number):
     print(f"{'T':>6} {'us/token outside':>17} {'attention ms':>13} {'optimizer ms':>13} {'rest ms':>9} {'peak GiB':>9} "
           f"{'faults/step':>12} {'roofline':>9}")
     for row in growth["rows"]:
@@ -220,27 +220,25 @@ def print_growth(growth):
 
 
 def measure_routing(arguments):
-    tables = []
+    """A table for each size, as it is done."""
     for batch, context in arguments.sizes:
         print(f"({batch}, {context})", file=sys.stderr, flush=True)
         result, _ = run_ours(arguments, batch, context, "--routing", arguments.routing, "--compare-routing",
                              arguments.compare_routing, "--pairs", arguments.pairs)
         check_loss("skipattn", result["first_loss"])
         comparison = result["comparison"]
-        tables.append({"batch": batch, "context": context, **comparison, "routing": result["routing"],
-                       "compared_routing": comparison["routing"]})
-    return tables
+        yield {"batch": batch, "context": context, **comparison, "routing": result["routing"],
+               "compared_routing": comparison["routing"], "machine": result["machine"]}
 
 
-def print_routing(tables):
-    print(f"{'size':>10} {'step ratio':>11} {'95 % interval':>17} {'FLOPs predict':>14} {'memory ratio':>13}   "
-          "routing over routing")
-    for table in tables:
-        low, high = table["step_ratio_ci95"] or (math.nan, math.nan)
-        memory = table["peak_memory_bytes"] / table["compared_peak_memory_bytes"]
-        print(f"{table['batch']:>4}x{table['context']:<5} {table['step_ratio']:11.4f} {low:8.4f} …{high:7.4f} "
-              f"{table['predicted_flops_ratio']:14.4f} {memory:13.4f}"
-              f"   {table['routing']} over {table['compared_routing']}")
+def print_routing(table, number):
+    if number == 0:
+        print(f"{'size':>10} {'step ratio':>11} {'95 % interval':>17} {'FLOPs predict':>14} {'memory ratio':>13}   "
+              "routing over routing")
+    low, high = table["step_ratio_ci95"] or (math.nan, math.nan)
+    memory = table["peak_memory_bytes"] / table["compared_peak_memory_bytes"]
+    print(f"{table['batch']:>4}x{table['context']:<5} {table['step_ratio']:11.4f} {low:8.4f} …{high:7.4f} "
+          f"{table['predicted_flops_ratio']:14.4f} {memory:13.4f}   {table['routing']} over {table['compared_routing']}")
 
 
 def machine():
@@ -255,12 +253,15 @@ def main():
     arguments = parse_arguments()
     measure, show = {"peers": (measure_peers, print_peers), "growth": (measure_growth, print_growth),
                      "routing": (measure_routing, print_routing)}[arguments.what]
-    result = measure(arguments)
+    tables = []
+    for table in measure(arguments):
+        if not arguments.json:
+            show(table, len(tables))
+            sys.stdout.flush()
+        tables.append(table)
     if arguments.json:
         print(json.dumps({"bench": "training", "what": arguments.what, "machine": machine(), "threads": arguments.threads,
-                          "result": result}))
-    else:
-        show(result)
+                          "result": tables[0] if arguments.what == "growth" else tables}))
 
 
 if __name__ == "__main__":

@@ -47,13 +47,25 @@ if(TorchWheel_FOUND AND NOT TARGET torch::cpu)
   if(NOT SKIPATTN_WHEEL)
     target_link_options(torch::cpu INTERFACE -Wl,-rpath,${TorchWheel_ROOT}/lib)
   endif()
+  if(TorchWheel_CUDA)  # libtorch_cpu.so of such a build needs libraries that only the loader has to find
+    target_link_options(torch::cpu INTERFACE -Wl,--unresolved-symbols=ignore-in-shared-libs)
+  endif()
 endif()
 
 # What code for cards needs besides, as torch::cuda.
 if(TorchWheel_FOUND AND TorchWheel_CUDA AND NOT TARGET torch::cuda)
   add_library(torch::cuda INTERFACE IMPORTED GLOBAL)
-  # No symbol of ours asks for libtorch_cuda.so, whose start-up registers torch's own kernels; it finds its libraries itself.
-  target_link_libraries(torch::cuda INTERFACE torch::cpu ${TorchWheel_ROOT}/lib/libc10_cuda.so
-    -Wl,--push-state,--no-as-needed ${TorchWheel_ROOT}/lib/libtorch_cuda.so -Wl,--pop-state
-    -Wl,--unresolved-symbols=ignore-in-shared-libs)
+  # What no symbol of ours asks for: libtorch_cuda.so, whose start-up registers torch's own kernels (it finds its libraries
+  # itself), and the compiler with which cuDNN makes its attention at run time. cuDNN opens that by its bare name; in Python
+  # torch has loaded it before, and without it cuDNN's attention fails.
+  file(GLOB _nvrtc ${TorchWheel_ROOT}/../nvidia/*/lib/libnvrtc.so.* ${TorchWheel_ROOT}/../nvidia/*/lib/libnvrtc-builtins.so.*)
+  if(NOT _nvrtc)
+    file(GLOB _nvrtc $ENV{CUDA_HOME}/lib64/libnvrtc.so.?? /usr/local/cuda/lib64/libnvrtc.so.??)
+  endif()
+  target_link_libraries(torch::cuda INTERFACE torch::cpu ${TorchWheel_ROOT}/lib/libc10_cuda.so)
+  foreach(_library IN LISTS _nvrtc ITEMS ${TorchWheel_ROOT}/lib/libtorch_cuda.so)
+    get_filename_component(_folder ${_library} DIRECTORY)
+    target_link_libraries(torch::cuda INTERFACE "-Wl,--push-state,--no-as-needed,${_library},--pop-state")
+    target_link_options(torch::cuda INTERFACE "-Wl,-rpath,${_folder}")
+  endforeach()
 endif()

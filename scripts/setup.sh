@@ -6,7 +6,7 @@
 #   SKIPATTN_TORCH_PYTHON=BIN   the python whose torch is used; default: .venv, else python3 if it can import torch
 #   SKIPATTN_TORCH_INDEX=URL    another package index to take torch from
 #   SKIPATTN_PRESET=NAME        CMake preset, default release (ci: warnings are errors)
-#   SKIPATTN_TARGET=NAME        what to build, default everything (quickstart.sh: the program alone)
+#   SKIPATTN_TARGET="NAME …"    what to build, default everything (quickstart.sh: the program alone)
 #   SKIPATTN_JOBS=N             parallel compilations, default: processors, at most one per 2 GiB of memory
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -111,7 +111,7 @@ build() {
   fi
   rm -f "$folder-configure.log"
   say "building ($(jobs) at a time)"
-  cmake --build "$folder" --target "${SKIPATTN_TARGET:-all}" -j "$(jobs)" || die "building failed"
+  cmake --build "$folder" --target ${SKIPATTN_TARGET:-all} -j "$(jobs)" || die "building failed"
   mkdir -p bin && ln -sfn "../$folder/skipattn" bin/skipattn
 }
 

@@ -47,6 +47,7 @@ struct StepFacts {
   std::optional<double> loss = {};       ///< training
   int64_t kv_cache_bytes = 0;            ///< prefill, decode: of the tokens held
   int64_t kv_cache_allocated_bytes = 0;  ///< of the cache's buffers
+  std::string how = {};                  ///< training on a card: how the step ran, for people; else empty
 };
 
 class Workload {

@@ -153,6 +153,7 @@ void run_profile(const ProfileArguments& arguments) {
   const auto workload = analysis::make_workload(decoder, report.workload, machine);
   const int64_t compared_peak = compares ? peak_memory_alone(arguments, arguments.compare_routing) : 0;
   report.profile = analysis::measure(*workload, decoder, report.workload, report.options);
+  if (!report.profile.facts.how.empty()) report.machine += ", " + report.profile.facts.how;
   if (compares) {
     report.comparison = compare_routings(arguments, machine, report, *workload);
     report.comparison->compared_peak_memory_bytes = compared_peak;

@@ -91,6 +91,7 @@ void TrainingPass::backward(const ParameterGradients& gradients) {
                                 .gradient = buffers_.gradient,
                                 .first = true,
                                 .rounded = buffers_.rounded,
+                                .rounded_sums = bias_in_passing(gradients, table.layers[layers - 1].down_bias),
                                 .weight_gradient = gradients.at(table.norm_weight),
                                 .bias_gradient = gradients.at(table.norm_bias),
                                 .add = gradients.add,

@@ -81,11 +81,15 @@ class TrainingPass {
     at::Tensor activated;    // [N, mlp], once more
     at::Tensor up_gradient;  // of what the up projection made
   };
-  ActivationBackward backward_activate(int64_t layer) const;
+  ActivationBackward backward_activate(int64_t layer, const ParameterGradients& gradients) const;
   void backward_mlp(int64_t layer, const ParameterGradients& gradients);
   void backward_attention(int64_t layer, const ParameterGradients& gradients);
   void backward_projection(int64_t layer, const ParameterGradients& gradients);
   void backward_embedding(const ParameterGradients& gradients);
+
+  /// The gradient of a bias for the kernel that makes what its column sums are of, and for the product; one is undefined.
+  at::Tensor bias_in_passing(const ParameterGradients& gradients, int bias) const;
+  LinearGradient linear_after(const ParameterGradients& gradients, int weight, int bias) const;
 
   fused::NormParameters norm1(int64_t layer) const;
   fused::NormParameters norm2(int64_t layer) const;

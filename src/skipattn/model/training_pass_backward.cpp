@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "skipattn/core/operation_timer.h"
+#include "skipattn/model/fused/column_sums.h"
 #include "skipattn/model/fused/layer_norm.h"
 #include "skipattn/model/matmul.h"
 #include "skipattn/model/training_pass.h"
@@ -16,6 +17,16 @@ at::Tensor as_rows(const at::Tensor& x) {
 
 }  // namespace
 
+at::Tensor TrainingPass::bias_in_passing(const ParameterGradients& gradients, int bias) const {
+  // Dropout would come between the sums and the product.
+  const bool in_passing = options_.dropout == 0 && fused::sums_in_passing(buffers_.gradient.device());
+  return in_passing ? gradients.at(bias) : at::Tensor();
+}
+
+LinearGradient TrainingPass::linear_after(const ParameterGradients& gradients, int weight, int bias) const {
+  return gradients.linear(weight, bias_in_passing(gradients, bias).defined() ? -1 : bias);
+}
+
 void TrainingPass::backward_mlp(int64_t layer, const ParameterGradients& gradients) {
   const LayerBuffers& from = buffers_.backward[layer];
   const LayerWeights& weights = weights_[layer];
@@ -26,10 +37,10 @@ void TrainingPass::backward_mlp(int64_t layer, const ParameterGradients& gradien
     const OperationTimer timer("gemm backward");
     linear_input_gradient(hidden_gradient, buffers_.rounded, weights.down_weight);
   }
-  const auto [activated, up_gradient] = backward_activate(layer);
+  const auto [activated, up_gradient] = backward_activate(layer, gradients);
   {
     const OperationTimer timer("gemm backward");
-    linear_weight_gradient(gradients.linear(index.down_weight, index.down_bias), buffers_.rounded, activated);
+    linear_weight_gradient(linear_after(gradients, index.down_weight, index.down_bias), buffers_.rounded, activated);
     linear_input_gradient(buffers_.normed2_gradient[layer], up_gradient, weights.up_weight);
   }
   {
@@ -39,6 +50,7 @@ void TrainingPass::backward_mlp(int64_t layer, const ParameterGradients& gradien
                                 .normed_gradient = buffers_.normed2_gradient[layer],
                                 .gradient = buffers_.gradient,
                                 .rounded = buffers_.rounded,
+                                .rounded_sums = bias_in_passing(gradients, index.output_bias),
                                 .normed = buffers_.normed2[layer],
                                 .weight_gradient = gradients.at(index.norm2_weight),
                                 .bias_gradient = gradients.at(index.norm2_bias),
@@ -47,7 +59,10 @@ void TrainingPass::backward_mlp(int64_t layer, const ParameterGradients& gradien
                                norm2(layer));
   }
   const OperationTimer timer("gemm backward");
-  linear_weight_gradient(gradients.linear(index.up_weight, index.up_bias), up_gradient, buffers_.normed2[layer]);
+  const bool is_summed = decoder_.layouts()[layer].activation != Activation::kSwiGlu;
+  linear_weight_gradient(is_summed ? linear_after(gradients, index.up_weight, index.up_bias)
+                                   : gradients.linear(index.up_weight, index.up_bias),
+                         up_gradient, buffers_.normed2[layer]);
 }
 
 void TrainingPass::backward_attention(int64_t layer, const ParameterGradients& gradients) {
@@ -59,7 +74,7 @@ void TrainingPass::backward_attention(int64_t layer, const ParameterGradients& g
   {
     const OperationTimer timer("gemm backward");
     linear_input_gradient(attended_gradient, buffers_.rounded, weights.output_weight);
-    linear_weight_gradient(gradients.linear(index.output_weight, index.output_bias), buffers_.rounded,
+    linear_weight_gradient(linear_after(gradients, index.output_weight, index.output_bias), buffers_.rounded,
                            as_rows(from.attended));
   }
   const OperationTimer timer("attention backward");
@@ -101,6 +116,8 @@ void TrainingPass::backward_projection(int64_t layer, const ParameterGradients& 
   const LayerBuffers& from = buffers_.backward[layer];
   const LayerIndex& index = decoder_.table().layers[layer];
   const at::Tensor qkv_gradient = as_rows(buffers_.qkv_gradient[layer]);
+  const at::Tensor bias_below =
+      layer > 0 ? bias_in_passing(gradients, decoder_.table().layers[layer - 1].down_bias) : at::Tensor();
   backward_place_heads(layer, gradients);
   {
     const OperationTimer timer("gemm backward");
@@ -113,6 +130,7 @@ void TrainingPass::backward_projection(int64_t layer, const ParameterGradients& 
                                 .normed_gradient = buffers_.normed1_gradient[layer],
                                 .gradient = buffers_.gradient,
                                 .rounded = buffers_.rounded,
+                                .rounded_sums = bias_below,
                                 .normed = buffers_.normed1[layer],
                                 .weight_gradient = gradients.at(index.norm1_weight),
                                 .bias_gradient = gradients.at(index.norm1_bias),

@@ -62,7 +62,8 @@ void TrainingPass::activate(int64_t layer) const {
 }
 
 /// From the gradient of the activation's output. Both results lie where its input and that gradient were.
-TrainingPass::ActivationBackward TrainingPass::backward_activate(int64_t layer) const {
+TrainingPass::ActivationBackward TrainingPass::backward_activate(int64_t layer,
+                                                                 const ParameterGradients& gradients) const {
   const Activation activation = decoder_.layouts()[layer].activation;
   const at::Tensor &hidden = buffers_.backward[layer].hidden, &gradient = buffers_.hidden_gradient[layer];
   if (activation == Activation::kSwiGlu) {
@@ -71,7 +72,8 @@ TrainingPass::ActivationBackward TrainingPass::backward_activate(int64_t layer) 
     return {.activated = gradient, .up_gradient = hidden};
   }
   const OperationTimer timer("gelu backward");
-  fused::gelu_backward(hidden, gradient, hidden, activation == Activation::kGelu);
+  const at::Tensor bias = bias_in_passing(gradients, decoder_.table().layers[layer].up_bias);
+  fused::gelu_backward(hidden, gradient, hidden, activation == Activation::kGelu, {.to = bias, .add = gradients.add});
   return {.activated = hidden, .up_gradient = gradient};
 }
 

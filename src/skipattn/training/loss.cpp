@@ -100,10 +100,12 @@ int64_t losses_bytes(int64_t rows) {
   return (rows * static_cast<int64_t>(sizeof(float)) + 63) / 64 * 64;
 }
 
-/// Rows in each of as few chunks of at most `most` rows as will do, all of about one size.
+/// Rows in each of as few chunks of at most `most` rows as will do, all of about one size; whole tiles of products if that fits.
 int64_t even_chunks(int64_t rows, int64_t most) {
-  const int64_t chunks = (rows + most - 1) / most;
-  return (rows + chunks - 1) / chunks;
+  constexpr int64_t kTile = 128;
+  const int64_t chunks = (rows + most - 1) / most, even = (rows + chunks - 1) / chunks;
+  const int64_t tiled = std::min(rows, (even + kTile - 1) / kTile * kTile);
+  return tiled <= most ? tiled : even;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include "skipattn/attention/cuda/choice.h"
 #include "skipattn/core/environment.h"
 #include "skipattn/core/errors.h"
 #include "skipattn/core/operation_timer.h"
@@ -86,6 +87,11 @@ std::string Trainer::kind() const {
   if (!fused_) return "plain";
   if (graph_.replays()) return "CUDA graph";
   return graph_.failure().empty() ? "fused" : "fused, no CUDA graph: " + graph_.failure();
+}
+
+std::string Trainer::description() const {
+  const std::string attention = machine_.device.is_cuda() ? attention::cuda::device_choice().summary() : "";
+  return attention.empty() ? kind() : kind() + ", attention " + attention;
 }
 
 std::vector<at::Tensor> Trainer::masters() const {

@@ -47,6 +47,8 @@ class Trainer {
 
   /// How the last step ran: "plain", "fused", "CUDA graph", or "fused, no CUDA graph: " and why.
   std::string kind() const;
+  /// kind(), and on a card which implementations of attention were chosen: for people.
+  std::string description() const;
 
  private:
   std::vector<at::Tensor> zeros(at::ScalarType dtype) const;

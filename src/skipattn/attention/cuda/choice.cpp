@@ -1,11 +1,13 @@
 #include "skipattn/attention/cuda/choice.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
-#include <string>
+#include <set>
 #include <string_view>
 
 #include "skipattn/attention/cuda/device_clock.h"
@@ -100,11 +102,28 @@ const FusedAttention* Choice::measure(const std::vector<const FusedAttention*>& 
       shortest = std::min(shortest, time);
     } catch (const c10::OutOfMemoryError&) {
       throw;
-    } catch (const c10::Error&) {
-      continue;
+    } catch (const c10::Error& error) {
+      const std::string what = error.what_without_backtrace();
+      failures_[candidate->name()] = what.substr(0, what.find('\n'));
     }
   }
   return best;
+}
+
+/// Different shapes may have different choices.
+std::string Choice::names_of(Pass pass) const {
+  std::set<std::string> names;
+  for (const auto& [key, implementation] : found_)
+    if (key[0] == static_cast<int64_t>(pass)) names.insert(implementation->name());
+  return fmt::format("{}", fmt::join(names, " and "));
+}
+
+std::string Choice::summary() const {
+  const std::lock_guard lock(mutex_);
+  if (found_.empty()) return "";
+  std::string text = fmt::format("forward {}, backward {}", names_of(Pass::kForward), names_of(Pass::kBackward));
+  for (const auto& [name, error] : failures_) text += fmt::format("; {}: {}", name, error);
+  return text;
 }
 
 Choice& device_choice() {

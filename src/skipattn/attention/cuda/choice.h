@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "skipattn/attention/cuda/fused_call.h"
@@ -32,6 +33,10 @@ class Choice {
   const FusedAttention* for_forward(const FusedCall& call);
   const FusedAttention* for_backward(const FusedCall& call, const BackwardInput& input);
 
+  /// What was chosen by measuring, and who could not be measured and why: "forward cudnn, backward flash; efficient: …".
+  /// Empty: nothing was measured.
+  std::string summary() const;
+
  private:
   enum class Pass : int64_t { kForward, kBackward };
   using Key = std::array<int64_t, 9>;  // what is measured once
@@ -40,11 +45,13 @@ class Choice {
   static Key key_of(Pass pass, const FusedCall& call);
   const FusedAttention* choose(Pass pass, const FusedCall& call, const Run& run);
   const FusedAttention* measure(const std::vector<const FusedAttention*>& able, const Run& run);
+  std::string names_of(Pass pass) const;
 
   std::vector<const FusedAttention*> candidates_;
   Clock& clock_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<Key, const FusedAttention*> found_;
+  std::map<std::string, std::string> failures_;  // of implementations: the last error's first line
 };
 
 /// Whether SKIPATTN_CUDA_ATTENTION asks for the reference. Throws c10::ValueError when it holds an unknown word.

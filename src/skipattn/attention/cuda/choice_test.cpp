@@ -98,6 +98,16 @@ TEST_F(ChoiceTest, MeasuresAShapeOnceAndOnlyIfItIsTrainedOn) {
   EXPECT_GT(runs(), before);
 }
 
+TEST_F(ChoiceTest, SaysWhatItChoseAndWhoCouldNotBeMeasured) {
+  EXPECT_EQ(choice_.summary(), "");
+  for_later_forward(call_of(600, 600));
+  EXPECT_EQ(choice_.summary(), "forward cudnn, backward flash");
+  cudnn_.refuses = true;
+  for_later_forward(call_of(700, 700));
+  EXPECT_THAT(choice_.summary(),
+              ::testing::StartsWith("forward cudnn and flash, backward flash; cudnn: cudnn refuses"));
+}
+
 TEST_F(ChoiceTest, EndlessShapesAreNotMeasured) {
   for (int64_t batch = 1; batch <= 70; ++batch) for_backward(call_of(512, 1, batch));
   const int before = runs();

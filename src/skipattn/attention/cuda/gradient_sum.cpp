@@ -42,7 +42,7 @@ void GradientSum::add_alike(const HeadRange& heads, const at::Tensor& contributi
       at::Tensor place = at(finished());
       at::add_out(place, at(sum()), contribution);
     } else if (!adopt(heads, contribution)) {
-      at(finished()).copy_(contribution);
+      copy_rows(at(finished()), contribution);
     }
   } else {
     begun ? at(sum()).add_(contribution) : at(sum()).copy_(contribution);

@@ -65,7 +65,7 @@ bool is_whole(const std::vector<HeadGroup>& groups, const Problem& problem) {
 
 Result written(const Result& result, const Result& into) {
   if (!into.output.defined()) return {with_heads_inner(result.output), result.logsumexp};
-  at::Tensor(into.output).copy_(result.output);
+  copy_rows(into.output, result.output);
   at::Tensor(into.logsumexp).copy_(result.logsumexp);
   return into;
 }

@@ -17,4 +17,8 @@ at::Tensor select_groups(const at::Tensor& tensor, const HeadRange& range, int64
 /// head and the KV heads are not neighbours.
 at::Tensor gather_queries(const at::Tensor& tensor, const HeadRange& range, int64_t group);
 
+/// to = from, of one shape. Half-precision rows that allow it go sixteen bytes at a time: torch copies strided tensors element
+/// by element.
+void copy_rows(const at::Tensor& to, const at::Tensor& from);
+
 }  // namespace skipattn::attention::cuda

@@ -38,10 +38,12 @@ inline int64_t blocks_for(int64_t count, int64_t threads) {
 }
 
 #ifdef SKIPATTN_EMULATE_CUDA
+inline namespace emulated {  // a program may hold both
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), const Grid& grid, Stream stream, const Arguments&... arguments) {
   emulation::run(grid.blocks, grid.threads, [&] { kernel(static_cast<Parameters>(arguments)...); });
 }
+}  // namespace emulated
 #else
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), const Grid& grid, Stream stream, const Arguments&... arguments) {

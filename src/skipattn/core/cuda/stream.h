@@ -12,9 +12,11 @@
 namespace skipattn::cuda {
 
 #ifdef SKIPATTN_EMULATE_CUDA
+inline namespace emulated {  // a program may hold both
 inline Stream current_stream(c10::Device device) {
   return nullptr;
 }
+}  // namespace emulated
 #else
 inline Stream current_stream(c10::Device device) {
   return c10::cuda::getCurrentCUDAStream(device.index()).stream();

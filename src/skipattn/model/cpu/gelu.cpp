@@ -106,7 +106,9 @@ void gelu_forward(const at::Tensor& input, const at::Tensor& output, bool exact)
   at::parallel_for(0, input.numel(), kGrain, [&](int64_t begin, int64_t end) { run(from, to, begin, end); });
 }
 
-void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact) {
+void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact,
+                   const fused::SumsInPassing& sums) {
+  TORCH_INTERNAL_ASSERT(!sums.to.defined(), "products sum the columns on the CPU");
   const bool bf16 = input.scalar_type() == at::kBFloat16;
   const auto run =
       exact ? (bf16 ? backward_exact_bf16 : backward_exact_fp32) : (bf16 ? backward_tanh_bf16 : backward_tanh_fp32);

@@ -17,7 +17,8 @@ void head_norm_forward(const at::Tensor& x, const at::Tensor& kept, const NormPa
 void head_norm_backward(const HeadNormBackward& call, const NormParameters& norm);
 void rotate(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& table, Turn turn);
 void gelu_forward(const at::Tensor& input, const at::Tensor& output, bool exact);
-void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact);
+void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact,
+                   const fused::SumsInPassing& sums);
 void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& output);
 void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& output_gradient, const at::Tensor& output);
 void embed(const at::Tensor& token_table, const at::Tensor& token_ids, const at::Tensor& position_table,

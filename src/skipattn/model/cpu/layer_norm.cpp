@@ -161,6 +161,7 @@ void layer_norm_forward(const NormForward& call, const NormParameters& norm) {
 }
 
 void layer_norm_backward(const NormBackward& call, const NormParameters& norm) {
+  TORCH_INTERNAL_ASSERT(!call.rounded_sums.defined(), "products sum the columns on the CPU");
   const int64_t count = call.input.size(0), width = call.input.size(-1);
   const BackwardRows rows = {data<float>(call.input),
                              data<float>(call.statistics),

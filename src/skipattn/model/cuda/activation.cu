@@ -1,7 +1,9 @@
 // A thread takes sixteen bytes of every tensor (one element where they do not lie so).
 #include "skipattn/model/cuda/activation.h"
 
-#include "skipattn/model/cuda/rows.h"
+#include <algorithm>
+
+#include "skipattn/model/cuda/column_walk.h"
 
 namespace skipattn::model::SKIPATTN_CUDA_NAMESPACE {
 
@@ -14,15 +16,26 @@ using skipattn::cuda::split;
 using skipattn::cuda::store;
 
 constexpr int kThreads = 256;
+constexpr int64_t kRowsOfOnePart = 256;
+constexpr int64_t kMostParts = 256;
 
 struct ValueAndSlope {
   float value, slope;
 };
 
+/// 1 / (1 + exp(-x)); for bf16 by the card's own approximations (2 units in the last place of fp32), else these kernels wait
+/// for arithmetic and not for memory.
+template <typename T>
+__device__ __forceinline__ float sigmoid_of(float x) {
+  if constexpr (sizeof(T) == sizeof(float)) return 1.0f / (1.0f + expf(-x));
+  return __fdividef(1.0f, 1.0f + __expf(-x));
+}
+
 /// x s with s = sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3), since (1 + tanh u) / 2 = sigmoid(2 u).
+template <typename T>
 __device__ __forceinline__ ValueAndSlope tanh_form(float x) {
   const float square = x * x;
-  const float sigmoid = 1.0f / (1.0f + expf(-x * (square * 0.0713548163f + 1.59576912f)));
+  const float sigmoid = sigmoid_of<T>(x * (square * 0.0713548163f + 1.59576912f));
   const float value = x * sigmoid;
   return {value, sigmoid + value * (1.0f - sigmoid) * (square * 0.214064449f + 1.59576912f)};
 }
@@ -43,13 +56,36 @@ __global__ void gelu_kernel(GeluRange g) {
   if (dy != nullptr) load(gradient, dy + at);
 #pragma unroll
   for (int i = 0; i < kPack; ++i) {
-    const ValueAndSlope y = g.exact ? exact_form(x[i]) : tanh_form(x[i]);
+    const ValueAndSlope y = g.exact ? exact_form(x[i]) : tanh_form<T>(x[i]);
     x[i] = y.value;
     gradient[i] *= y.slope;
   }
   store(static_cast<T*>(g.output) + at, x);
   if (dy != nullptr) store(dy + at, gradient);
 }
+
+/// The same by columns, whose sums are the gradient of the bias before the activation.
+template <typename T, int kNeighbours>
+struct GeluBackward {
+  static constexpr int kPack = kNeighbours, kRowsAtOnce = 2;
+  GeluRange g;
+  int64_t columns;
+  __device__ __forceinline__ void take(int64_t row, int64_t column, float (&gradient)[kPack]) const {
+    const int64_t at = row * columns + column;
+    T* dy = static_cast<T*>(g.gradient) + at;
+    float x[kPack];
+    load(x, static_cast<const T*>(g.input) + at);
+    load(gradient, dy);
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) {
+      const ValueAndSlope y = g.exact ? exact_form(x[i]) : tanh_form<T>(x[i]);
+      x[i] = y.value;
+      gradient[i] *= y.slope;
+    }
+    store(static_cast<T*>(g.output) + at, x);
+    store(dy, gradient);
+  }
+};
 
 template <typename T, int kPack>
 __global__ void swiglu_kernel(SwigluRows s) {
@@ -64,7 +100,7 @@ __global__ void swiglu_kernel(SwigluRows s) {
   if (s.output_gradient != nullptr) load(gradient, static_cast<const T*>(s.output_gradient) + at);
 #pragma unroll
   for (int i = 0; i < kPack; ++i) {
-    const float sigmoid = 1.0f / (1.0f + expf(-gate[i])), silu = gate[i] * sigmoid;
+    const float sigmoid = sigmoid_of<T>(gate[i]), silu = gate[i] * sigmoid;
     output[i] = silu * up[i];
     const float gate_gradient = gradient[i] * up[i] * (sigmoid + silu * (1.0f - sigmoid));
     up[i] = gradient[i] * silu;
@@ -89,6 +125,24 @@ void gelu_range(const GeluRange& g, Stream stream) {
       launch(gelu_kernel<T, kPack>, {blocks_for(g.count / kPack, kThreads), kThreads}, stream, g);
     else
       launch(gelu_kernel<T, 1>, {blocks_for(g.count, kThreads), kThreads}, stream, g);
+  });
+}
+
+int64_t gelu_sum_parts(int64_t rows) {
+  return std::clamp<int64_t>(rows / kRowsOfOnePart, 1, kMostParts);
+}
+
+void gelu_rows_with_sums(const GeluRange& g, int64_t columns, float* parts, Stream stream) {
+  const int64_t rows = g.count / columns;
+  const ColumnWalk walk = {rows, columns, gelu_sum_parts(rows), parts, /*add=*/false};
+  with_type(g.bf16, [&](auto element) {
+    using T = decltype(element);
+    constexpr int kPack = 16 / sizeof(T);
+    const bool fit = packs_fit(static_cast<const T*>(g.input), columns, kPack) &&
+                     packs_fit(static_cast<const T*>(g.output), columns, kPack) &&
+                     packs_fit(static_cast<const T*>(g.gradient), columns, kPack);
+    fit ? walk_columns(GeluBackward<T, kPack>{g, columns}, walk, stream)
+        : walk_columns(GeluBackward<T, 1>{g, columns}, walk, stream);
   });
 }
 

@@ -16,6 +16,11 @@ struct GeluRange {
 };
 void gelu_range(const GeluRange& range, skipattn::cuda::Stream stream);
 
+/// Backward over a matrix [count / columns, columns]; parts [gelu_sum_parts(rows)][columns]: column sums of `gradient` as it
+/// leaves, over parts of the rows.
+void gelu_rows_with_sums(const GeluRange& range, int64_t columns, float* parts, skipattn::cuda::Stream stream);
+int64_t gelu_sum_parts(int64_t rows);
+
 /// output_gradient is null in the forward pass; it may be output.
 struct SwigluRows {
   void* gate_up;  ///< [rows, 2 width]; backward: becomes its own gradient

@@ -56,6 +56,8 @@ void join_parts(const float* parts, int64_t count, int64_t stride, const at::Ten
 void layer_norm_backward(const NormBackward& call, const NormParameters& norm) {
   const int64_t width = call.input.size(1);
   float* parts = pointer<float>(call.scratch);
+  const at::Tensor rounded_parts =
+      call.rounded_sums.defined() ? at::empty({fused::kNormParts, width}, call.rounded_sums.options()) : at::Tensor();
   const int64_t count = norm_rows_backward({.input = pointer<float>(call.input),
                                             .statistics = pointer<float>(call.statistics),
                                             .normed_gradient = pointer(call.normed_gradient),
@@ -65,6 +67,7 @@ void layer_norm_backward(const NormBackward& call, const NormParameters& norm) {
                                             .weight = pointer<float>(norm.weight),
                                             .bias = pointer<float>(norm.bias),
                                             .parts = parts,
+                                            .rounded_parts = pointer<float>(rounded_parts),
                                             .rows = call.input.size(0),
                                             .width = width,
                                             .first = call.first,
@@ -73,6 +76,7 @@ void layer_norm_backward(const NormBackward& call, const NormParameters& norm) {
                                            current_stream(call.gradient.device()));
   join_parts(parts, count, 2 * width, call.weight_gradient, call.add);
   if (call.bias_gradient.defined()) join_parts(parts + width, count, 2 * width, call.bias_gradient, call.add);
+  if (call.rounded_sums.defined()) join_parts(pointer<float>(rounded_parts), count, width, call.rounded_sums, call.add);
 }
 
 HeadNormRows head_rows(const at::Tensor& x, const at::Tensor& kept, const NormParameters& norm) {
@@ -119,9 +123,14 @@ void gelu_forward(const at::Tensor& input, const at::Tensor& output, bool exact)
   gelu_range({pointer(input), pointer(output), nullptr, input.numel(), exact, is_bf16(input)},
              current_stream(input.device()));
 }
-void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact) {
-  gelu_range({pointer(input), pointer(output), pointer(gradient), input.numel(), exact, is_bf16(input)},
-             current_stream(input.device()));
+void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact,
+                   const fused::SumsInPassing& sums) {
+  const GeluRange range = {pointer(input), pointer(output), pointer(gradient), input.numel(), exact, is_bf16(input)};
+  if (!sums.to.defined()) return gelu_range(range, current_stream(input.device()));
+  const int64_t count = gelu_sum_parts(input.size(0)), columns = input.size(1);
+  const at::Tensor parts = at::empty({count, columns}, sums.to.options());
+  gelu_rows_with_sums(range, columns, pointer<float>(parts), current_stream(input.device()));
+  join_parts(pointer<float>(parts), count, columns, sums.to, sums.add);
 }
 
 void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& output) {
@@ -205,7 +214,8 @@ const fused::Kernels* kernels() {
                                            .dropout_mask = dropout_mask,
                                            .drop_in_place = drop_in_place,
                                            .set_to_zero = set_to_zero,
-                                           .column_sums = column_sums};
+                                           .column_sums = column_sums,
+                                           .sums_in_passing = true};
   return &table;
 }
 

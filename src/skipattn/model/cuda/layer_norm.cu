@@ -17,6 +17,11 @@ using skipattn::cuda::Sum;
 
 constexpr int64_t kMostBlocks = 512;
 
+/// The most threads that cut_row() gives rows of so many packs a thread.
+constexpr int most_threads(int packs) {
+  return packs < 8 ? 256 : 1024;
+}
+
 /// The first column of this thread's pack `pack`.
 template <int kPack>
 __device__ __forceinline__ int64_t column_of(int pack) {
@@ -24,7 +29,7 @@ __device__ __forceinline__ int64_t column_of(int pack) {
 }
 
 template <typename T, int kPack, int kPacks>
-__global__ void forward_kernel(NormForwardRows f) {
+__global__ void __launch_bounds__(most_threads(kPacks)) forward_kernel(NormForwardRows f) {
   __shared__ float shared[32];
   const int64_t row = blockIdx.x, start = row * f.width;
   float x[kPacks][kPack] = {};
@@ -72,6 +77,7 @@ template <int kPack, int kPacks>
 struct Sums {
   float weight[kPacks][kPack] = {};
   float bias[kPacks][kPack] = {};
+  float rounded[kPacks][kPack] = {};
 };
 
 template <typename T, int kPack, int kPacks>
@@ -80,6 +86,7 @@ __device__ __forceinline__ void backward_row(const NormBackwardRows& b, int64_t 
   const int64_t start = row * b.width;
   const float mean = b.statistics[2 * row], rstd = b.statistics[2 * row + 1];
   float x[kPacks][kPack] = {}, g[kPacks][kPack] = {};  // the normed row before weight and bias, and its gradient
+  float gradient[kPacks][kPack] = {};                  // asked for with the rest, not after the sums over the row
   float total = 0, product = 0;
 #pragma unroll
   for (int p = 0; p < kPacks; ++p) {
@@ -90,6 +97,7 @@ __device__ __forceinline__ void backward_row(const NormBackwardRows& b, int64_t 
     load(g[p], static_cast<const T*>(b.normed_gradient) + start + column);
     load(weight, b.weight + column);
     if (b.bias != nullptr) load(bias, b.bias + column);
+    if (!b.first) load(gradient[p], b.gradient + start + column);
     for (int i = 0; i < kPack; ++i) {
       x[p][i] = (x[p][i] - mean) * rstd;
       again[i] = x[p][i] * weight[i] + bias[i];
@@ -108,16 +116,17 @@ __device__ __forceinline__ void backward_row(const NormBackwardRows& b, int64_t 
   for (int p = 0; p < kPacks; ++p) {
     const int64_t column = column_of<kPack>(p);
     if (column >= b.width) continue;
-    float gradient[kPack] = {};
-    if (!b.first) load(gradient, b.gradient + start + column);
-    for (int i = 0; i < kPack; ++i) gradient[i] += rstd * (g[p][i] - total - x[p][i] * product);
-    store(b.gradient + start + column, gradient);
-    if (b.rounded != nullptr) store(static_cast<T*>(b.rounded) + start + column, gradient);
+    for (int i = 0; i < kPack; ++i) {
+      gradient[p][i] += rstd * (g[p][i] - total - x[p][i] * product);
+      sums.rounded[p][i] += gradient[p][i];
+    }
+    store(b.gradient + start + column, gradient[p]);
+    if (b.rounded != nullptr) store(static_cast<T*>(b.rounded) + start + column, gradient[p]);
   }
 }
 
 template <typename T, int kPack, int kPacks>
-__global__ void backward_kernel(NormBackwardRows b) {
+__global__ void __launch_bounds__(most_threads(kPacks)) backward_kernel(NormBackwardRows b) {
   __shared__ float shared[32];
   Sums<kPack, kPacks> sums;
   for (int64_t row = blockIdx.x; row < b.rows; row += gridDim.x) backward_row<T>(b, row, sums, shared);
@@ -128,6 +137,7 @@ __global__ void backward_kernel(NormBackwardRows b) {
     if (column >= b.width) continue;
     store(part + column, sums.weight[p]);
     store(part + b.width + column, sums.bias[p]);
+    if (b.rounded_parts != nullptr) store(b.rounded_parts + blockIdx.x * b.width + column, sums.rounded[p]);
   }
 }
 
@@ -152,7 +162,7 @@ int64_t norm_rows_backward(const NormBackwardRows& b, Stream stream) {
     using T = decltype(element);
     const bool fit = packs_fit(b.input, b.width, 4) && packs_fit(b.gradient, b.width, 4) &&
                      packs_fit(b.weight, b.width, 4) && packs_fit(b.bias, b.width, 4) &&
-                     packs_fit(b.parts, b.width, 4) &&
+                     packs_fit(b.parts, b.width, 4) && packs_fit(b.rounded_parts, b.width, 4) &&
                      packs_fit(static_cast<const T*>(b.normed_gradient), b.width, 4) &&
                      packs_fit(static_cast<const T*>(b.rounded), b.width, 4) &&
                      packs_fit(static_cast<const T*>(b.normed), b.width, 4);

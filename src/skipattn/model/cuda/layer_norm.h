@@ -30,7 +30,8 @@ struct NormBackwardRows {
   void* normed;
   const float* weight;
   const float* bias;
-  float* parts;  ///< [blocks][2][width]: sums for the weight's and the bias's gradient
+  float* parts;          ///< [blocks][2][width]: sums for the weight's and the bias's gradient
+  float* rounded_parts;  ///< [blocks][width]: sums of `gradient` as it leaves, or null
   int64_t rows, width;
   bool first, centred;
   bool bf16;  ///< normed_gradient, rounded and normed; else fp32

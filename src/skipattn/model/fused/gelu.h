@@ -4,12 +4,16 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "skipattn/model/fused/column_sums.h"
+
 namespace skipattn::model::fused {
 
 /// output = gelu(input)
 void gelu_forward(const at::Tensor& input, const at::Tensor& output, bool exact);
 
 /// gradient *= gelu'(input), in place; output = gelu(input) once more (what the next layer's weight gradient reads).
-void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact);
+/// sums: column sums of the gradient [N, O] as it leaves, where sums_in_passing(); before it is rounded.
+void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact,
+                   const SumsInPassing& sums = {});
 
 }  // namespace skipattn::model::fused

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cmath>
 #include <limits>
 
 namespace skipattn::model::fused {
@@ -64,6 +65,25 @@ TEST(Gelu, OutputMayBeTheInputAndNaNStays) {
     EXPECT_TRUE(at::allclose(x, expected, 1e-5, 1e-6, /*equal_nan=*/true));
     EXPECT_TRUE(at::isnan(dy).equal(at::isnan(expected)));
   }
+}
+
+TEST(Gelu, ColumnsAreSummedInPassing) {
+  if (!sums_in_passing(at::kCPU)) GTEST_SKIP() << "the CPU's products sum columns";
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16})
+    for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {700, 24}, {30, 301}, {5, 512}}) {
+      at::manual_seed(4);
+      const at::Tensor x = at::randn({rows, columns}).to(dtype), dy = at::randn({rows, columns}).to(dtype);
+      const at::Tensor plain = dy.clone(), plain_again = at::empty_like(x), passing = dy.clone(), again = x.clone();
+      const at::Tensor sums = at::ones({columns});
+      gelu_backward(x, plain, plain_again, /*exact=*/false);
+      gelu_backward(again, passing, again, /*exact=*/false, {.to = sums, .add = true});
+      EXPECT_TRUE(at::equal(passing, plain));
+      EXPECT_TRUE(at::equal(again, plain_again));
+      const double limit = dtype == at::kFloat ? 1e-4 : 1e-2 * std::sqrt(static_cast<double>(rows));
+      EXPECT_LT((sums - 1 - plain.to(at::kFloat).sum(0)).abs().max().item<double>(), limit) << rows << "x" << columns;
+      gelu_backward(x, dy, again, /*exact=*/false, {.to = sums});  // set, not added
+      EXPECT_LT((sums - plain.to(at::kFloat).sum(0)).abs().max().item<double>(), limit);
+    }
 }
 
 }  // namespace

@@ -43,8 +43,9 @@ void rotate(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& 
 void gelu_forward(const at::Tensor& input, const at::Tensor& output, bool exact) {
   kernels_for(input).gelu_forward(input, output, exact);
 }
-void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact) {
-  kernels_for(input).gelu_backward(input, gradient, output, exact);
+void gelu_backward(const at::Tensor& input, const at::Tensor& gradient, const at::Tensor& output, bool exact,
+                   const SumsInPassing& sums) {
+  kernels_for(input).gelu_backward(input, gradient, output, exact, sums);
 }
 void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& output) {
   kernels_for(gate_up).swiglu_forward(gate_up, output);
@@ -70,6 +71,11 @@ void set_to_zero(const at::Tensor& tensor) {
 }
 void column_sums(const at::Tensor& matrix, const at::Tensor& sums, bool add) {
   kernels_for(matrix).column_sums(matrix, sums, add);
+}
+
+bool sums_in_passing(at::Device device) {
+  const Kernels* kernels = table().find(device);
+  return kernels != nullptr && kernels->sums_in_passing;
 }
 
 }  // namespace skipattn::model::fused

@@ -31,6 +31,7 @@ struct Kernels {
   decltype(&fused::drop_in_place) drop_in_place;
   decltype(&fused::set_to_zero) set_to_zero;
   decltype(&fused::column_sums) column_sums;
+  bool sums_in_passing = false;
 };
 
 /// Whether this build has kernels for the device.

@@ -37,11 +37,13 @@ struct NormBackward {
   at::Tensor gradient = {};         ///< fp32 [N, D]: the input's gradient is added to it
   bool first = false;               ///< gradient holds nothing yet: set it
   at::Tensor rounded = {};          ///< out, gradient in normed_gradient's dtype, or undefined
-  at::Tensor normed = {};           ///< out, the norm's output once more, in normed_gradient's dtype, or undefined
+  at::Tensor rounded_sums =
+      {};                  ///< fp32 [D] or undefined: `rounded`'s column sums before rounding, if sums_in_passing()
+  at::Tensor normed = {};  ///< out, the norm's output once more, in normed_gradient's dtype, or undefined
   at::Tensor weight_gradient = {};  ///< fp32 [D]
   at::Tensor bias_gradient = {};    ///< fp32 [D] or undefined
-  bool add = false;                 ///< add to weight_gradient and bias_gradient instead of setting them
-  at::Tensor scratch = {};          ///< fp32, norm_scratch(D) elements
+  bool add = false;         ///< add to the gradients of weight and bias and to rounded_sums instead of setting them
+  at::Tensor scratch = {};  ///< fp32, norm_scratch(D) elements
 };
 void layer_norm_backward(const NormBackward& call, const NormParameters& norm);
 

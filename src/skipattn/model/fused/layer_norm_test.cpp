@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "skipattn/model/fused/column_sums.h"
+
 namespace skipattn::model::fused {
 namespace {
 
@@ -133,6 +135,28 @@ TEST(LayerNorm, WithoutTheMeanItIsRmsNorm) {
     EXPECT_LE(relative_error(gradient, exact[0]), 3 * relative_error(naive[0], exact[0]));
     EXPECT_LE(relative_error(weight_gradient, exact[1]), 3 * relative_error(naive[1], exact[1]));
     EXPECT_LE(relative_error(normed, exact[2]), 2 * relative_error(naive[2].to(dtype), exact[2]));
+  }
+}
+
+TEST(LayerNorm, ColumnsOfTheRoundedGradientAreSummedInPassing) {
+  if (!sums_in_passing(at::kCPU)) GTEST_SKIP() << "the CPU's products sum columns";
+  for (const Case& c : cases()) {
+    const Data data(c);
+    const at::Tensor statistics = at::empty({c.rows, 2}), normed = at::empty({c.rows, c.width}, c.dtype);
+    layer_norm_forward({.residual = data.residual, .normed = normed, .statistics = statistics}, data.norm);
+    const at::Tensor gradient = data.before.clone(), sums = at::ones({c.width});
+    layer_norm_backward({.input = data.residual,
+                         .statistics = statistics,
+                         .normed_gradient = data.output_gradient,
+                         .gradient = gradient,
+                         .rounded = at::empty_like(normed),
+                         .rounded_sums = sums,
+                         .weight_gradient = at::zeros({c.width}),
+                         .bias_gradient = at::zeros({c.width}),
+                         .add = true,
+                         .scratch = at::empty({norm_scratch(c.width)})},
+                        data.norm);
+    EXPECT_LT(relative_error(sums - 1, gradient.to(at::kDouble).sum(0)), 1e-5) << c.rows << "x" << c.width;
   }
 }
 

@@ -24,6 +24,12 @@ struct Running {
   float sum = 0;
 };
 
+/// `count` within [-1, kPack], in 32 bits.
+template <int kPack>
+__device__ __forceinline__ int elements_left(int64_t count) {
+  return count < 0 ? -1 : count < kPack ? static_cast<int>(count) : kPack;
+}
+
 /// A NaN passes the comparisons by and reaches the sum.
 template <int kPack>
 __device__ __forceinline__ void take(Running& running, const float (&x)[kPack], int count) {
@@ -44,10 +50,11 @@ __device__ __forceinline__ void write_gradient(const LossRows& r, T* row, float 
   for (int64_t at = threadIdx.x * kPack; at < r.stride; at += static_cast<int64_t>(blockDim.x) * kPack) {
     float x[kPack];
     load(x, row + at);
+    const int left = elements_left<kPack>(r.vocabulary - at), hit = elements_left<kPack>(target - at);
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
-      x[i] = at + i < r.vocabulary ? __expf(x[i] - maximum) * factor : 0.0f;
-      if (at + i == target) x[i] -= scale;
+      x[i] = i < left ? __expf(x[i] - maximum) * factor : 0.0f;
+      if (i == hit) x[i] -= scale;
     }
     store(row + at, x);
   }
@@ -76,8 +83,7 @@ __global__ void __launch_bounds__(kMostThreads) softmax_loss_kernel(LossRows r) 
   for (int64_t at = threadIdx.x * kPack; at < r.vocabulary; at += static_cast<int64_t>(blockDim.x) * kPack) {
     float x[kPack];
     load(x, row + at);
-    const int64_t left = r.vocabulary - at;
-    take(running, x, left < kPack ? static_cast<int>(left) : kPack);
+    take(running, x, elements_left<kPack>(r.vocabulary - at));
   }
   const float maximum = reduce_block<Maximum>(running.maximum, shared);
   const float sum = reduce_block<Sum>(running.sum * __expf(running.maximum - maximum), shared);
