@@ -19,10 +19,7 @@ training::TrainingConfig training_config(const WorkloadOptions& options) {
 
 TrainingWorkload::TrainingWorkload(model::Decoder& decoder, const WorkloadOptions& options,
                                    const training::Machine& machine)
-    : decoder_(decoder),
-      options_(options),
-      on_card_(machine.device.is_cuda()),
-      trainer_(decoder, training_config(options), machine) {}
+    : decoder_(decoder), options_(options), trainer_(decoder, training_config(options), machine) {}
 
 void TrainingWorkload::prepare() {
   batch_ = {};
@@ -47,7 +44,7 @@ StepFacts TrainingWorkload::facts() const {
   facts.flops = training_flops(decoder_.plan(), decoder_.config().dimensions(),
                                {.batch = options_.batch, .context = options_.context});
   facts.loss = outcome_.loss;
-  if (on_card_) facts.how = trainer_.description();
+  facts.how = trainer_.description();
   return facts;
 }
 

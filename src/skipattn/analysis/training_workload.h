@@ -19,7 +19,6 @@ class TrainingWorkload : public Workload {
  private:
   const model::Decoder& decoder_;
   WorkloadOptions options_;
-  bool on_card_ = false;
   training::Trainer trainer_;
   data::Batch batch_;
   training::StepOutcome outcome_;

@@ -90,7 +90,8 @@ std::string Trainer::kind() const {
 }
 
 std::string Trainer::description() const {
-  const std::string attention = machine_.device.is_cuda() ? attention::cuda::device_choice().summary() : "";
+  if (!machine_.device.is_cuda()) return "";
+  const std::string attention = attention::cuda::device_choice().summary();
   return attention.empty() ? kind() : kind() + ", attention " + attention;
 }
 

@@ -47,7 +47,7 @@ class Trainer {
 
   /// How the last step ran: "plain", "fused", "CUDA graph", or "fused, no CUDA graph: " and why.
   std::string kind() const;
-  /// kind(), and on a card which implementations of attention were chosen: for people.
+  /// On a card kind() and which implementations of attention were chosen, for people; empty on the CPU.
   std::string description() const;
 
  private:

@@ -188,8 +188,8 @@ class Session {
     result.peak_memory_bytes = peak_memory_bytes(machine_.device);
     result.skipped_steps = state_.skipped_steps;
     result.parameters = decoder_->table().elements();
-    result.machine =
-        machine_.device.is_cuda() ? machine_.description + ", " + trainer_->description() : machine_.description;
+    result.machine = machine_.description;
+    if (const std::string how = trainer_->description(); !how.empty()) result.machine += ", " + how;
     result.settings = settings_;
     return result;
   }

@@ -46,6 +46,17 @@ __device__ __forceinline__ ValueAndSlope exact_form(float x) {
   return {x * cdf, cdf + x * expf(x * x * -0.5f) * 0.39894228f};
 }
 
+/// x becomes gelu(x), gradient *= gelu'(x).
+template <typename T, int kPack>
+__device__ __forceinline__ void activate_pack(bool exact, float (&x)[kPack], float (&gradient)[kPack]) {
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) {
+    const ValueAndSlope y = exact ? exact_form(x[i]) : tanh_form<T>(x[i]);
+    x[i] = y.value;
+    gradient[i] *= y.slope;
+  }
+}
+
 template <typename T, int kPack>
 __global__ void gelu_kernel(GeluRange g) {
   const int64_t at = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kPack;
@@ -54,12 +65,7 @@ __global__ void gelu_kernel(GeluRange g) {
   load(x, static_cast<const T*>(g.input) + at);
   T* dy = static_cast<T*>(g.gradient);
   if (dy != nullptr) load(gradient, dy + at);
-#pragma unroll
-  for (int i = 0; i < kPack; ++i) {
-    const ValueAndSlope y = g.exact ? exact_form(x[i]) : tanh_form<T>(x[i]);
-    x[i] = y.value;
-    gradient[i] *= y.slope;
-  }
+  activate_pack<T>(g.exact, x, gradient);
   store(static_cast<T*>(g.output) + at, x);
   if (dy != nullptr) store(dy + at, gradient);
 }
@@ -76,12 +82,7 @@ struct GeluBackward {
     float x[kPack];
     load(x, static_cast<const T*>(g.input) + at);
     load(gradient, dy);
-#pragma unroll
-    for (int i = 0; i < kPack; ++i) {
-      const ValueAndSlope y = g.exact ? exact_form(x[i]) : tanh_form<T>(x[i]);
-      x[i] = y.value;
-      gradient[i] *= y.slope;
-    }
+    activate_pack<T>(g.exact, x, gradient);
     store(static_cast<T*>(g.output) + at, x);
     store(dy, gradient);
   }
