@@ -25,7 +25,10 @@ struct Input {
   at::Tensor tokens;                         ///< int64 [B, T]
   std::optional<at::Tensor> positions = {};  ///< int64 [B, T]; empty: past, past + 1, …
   std::optional<at::Tensor> first_key = {};  ///< int32 [B, T]: earliest key each token may see; empty: 0
-  int64_t past = 0;                          ///< tokens already in the cache (their keys come first)
+  /// int32: what first_key says where it says where documents begin and nothing else. Each one's first token among the B * T,
+  /// then B * T once or more often. Saves a card's fused step from looking into first_key. Empty: not known.
+  std::optional<at::Tensor> document_starts = {};
+  int64_t past = 0;  ///< tokens already in the cache (their keys come first)
 };
 
 /// The input's first_key with a sliding window of `window` tokens applied: int32 [B, T].

@@ -27,10 +27,24 @@ void TrainingPass::prepare(const PassShape& shape) {
   PassShape wanted = shape;
   wanted.device = decoder_.head_weight().device();
   if (wanted == shape_) return;
-  windowed_.clear();
+  masks_.clear();
   buffers_ = {};  // before the new ones are made
   buffers_ = make_pass_buffers(decoder_.config(), decoder_.layouts(), decoder_.dtype(), wanted);
   shape_ = wanted;
+}
+
+TrainingPass::Mask TrainingPass::make_mask(const Input& input, int64_t window) const {
+  Mask mask{.first_key = window > 0 ? std::optional(windowed_first_key(input, window)) : input.first_key};
+  if (!input.first_key || input.document_starts)
+    mask.pattern = attention::cuda::known_key_pattern(shape_.length, mask.first_key.value_or(at::Tensor()),
+                                                      input.document_starts.value_or(at::Tensor()), window);
+  return mask;
+}
+
+void TrainingPass::make_masks(const Input& input) {
+  masks_.clear();
+  for (const LayerLayout& layout : decoder_.layouts())
+    if (!masks_.contains(layout.window)) masks_[layout.window] = make_mask(input, layout.window);
 }
 
 void TrainingPass::embed() {
@@ -54,17 +68,11 @@ const at::Tensor& TrainingPass::forward(const Input& input, const PassOptions& o
   tokens_ = input.tokens.reshape({-1});
   positions_ = input.positions ? input.positions->reshape({-1})
                                : at::arange(shape_.length, tokens_.options()).repeat(shape_.batch);
-  // Without documents a window's first keys are the same in every pass: they stay, and with them what is known of them.
-  if (input.first_key || first_key_) windowed_.clear();
-  first_key_ = input.first_key;
+  make_masks(input);
   const int64_t layers = decoder_.config().layers;
   weights_.clear();
   place_panels(/*backward=*/false);
-  for (int64_t l = 0; l < layers; ++l) {
-    weights_.push_back(decoder_.layer_weights(l));
-    const int64_t window = decoder_.layouts()[l].window;
-    if (window > 0 && !windowed_.contains(window)) windowed_[window] = windowed_first_key(input, window);
-  }
+  for (int64_t l = 0; l < layers; ++l) weights_.push_back(decoder_.layer_weights(l));
 
   embed();
   if (decoder_.config().is_llama()) make_rotary_table(input);

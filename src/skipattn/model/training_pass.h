@@ -66,6 +66,14 @@ class TrainingPass {
   void backward(const ParameterGradients& gradients);
 
  private:
+  /// What the layers of one window may see.
+  struct Mask {
+    std::optional<at::Tensor> first_key = {};  // int32 [B, T], the window applied
+    std::optional<attention::cuda::KeyPattern> pattern =
+        {};  // what first_key says, as far as it is known without reading it
+  };
+  Mask make_mask(const Input& input, int64_t window) const;
+  void make_masks(const Input& input);
   void embed();
   void make_rotary_table(const Input& input);
   void forward_layer(int64_t layer);
@@ -110,8 +118,7 @@ class TrainingPass {
   PassOptions options_;
   at::Tensor tokens_, positions_;                                  // int64 [N]
   at::Tensor rotary_table_;                                        // fp32 [positions, 2, d/2]; grows when needed
-  std::optional<at::Tensor> first_key_;                            // int32 [B, T]
-  std::map<int64_t, at::Tensor> windowed_;                         // first keys per window
+  std::map<int64_t, Mask> masks_;                                  // per window of a layer, 0: none
   std::vector<LayerWeights> weights_;                              // [L]
   std::vector<attention::cpu::Panels> key_panels_, value_panels_;  // [L], packed while layers read them
 };

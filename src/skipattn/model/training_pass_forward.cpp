@@ -53,7 +53,9 @@ AttentionInput TrainingPass::attention_input(int64_t layer, const at::Tensor& qk
   }
   input.pairs = &layout.pairs;
   input.options.scale = layout.softmax_scale;
-  input.options.first_key = layout.window > 0 ? std::optional(windowed_.at(layout.window)) : first_key_;
+  const Mask& mask = masks_.at(layout.window);
+  input.options.first_key = mask.first_key;
+  if (mask.pattern) input.pattern = &*mask.pattern;
   input.options.dropout_p = options_.dropout;
   // The operator takes a signed seed.
   input.options.dropout_seed = static_cast<int64_t>(derive_seed(layer_seed(layer), "attention") >> 1);

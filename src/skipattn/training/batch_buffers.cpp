@@ -3,12 +3,15 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <bit>
+
+#include "skipattn/data/document_starts.h"
 
 namespace skipattn::training {
 
 template <typename T>
-bool BatchBuffers::fill_place(Place& place, const std::vector<T>& values, const data::Batch& batch) const {
-  const std::vector<int64_t> shape = {batch.rows, batch.context};
+bool BatchBuffers::fill_place(Place& place, const std::vector<T>& values, int64_t rows) const {
+  const std::vector<int64_t> shape = {rows, static_cast<int64_t>(values.size()) / rows};
   const bool wanted = !values.empty(), there = place.tensor.defined();
   const bool moves = wanted != there || (there && place.tensor.sizes() != at::IntArrayRef(shape));
   if (moves) {
@@ -24,23 +27,48 @@ bool BatchBuffers::fill_place(Place& place, const std::vector<T>& values, const 
   return moves;
 }
 
-bool BatchBuffers::fill(const data::Batch& batch) {
-  bool moved = fill_place(tokens_, batch.tokens, batch);
-  moved = fill_place(targets_, batch.targets, batch) || moved;
-  moved = fill_place(positions_, batch.positions, batch) || moved;
-  return fill_place(first_key_, batch.first_key, batch) || moved;
+/// Room for twice the documents met, so that a step recorded as a graph seldom has to be recorded again.
+bool BatchBuffers::fill_documents(const data::Batch& batch) {
+  std::vector<std::vector<int32_t>> found;
+  int64_t most = 0;
+  const int64_t rows = micro_batch_ > 0 ? micro_batch_ : batch.rows;
+  if (!batch.first_key.empty())
+    for (int64_t row = 0; row < batch.rows; row += rows) {
+      found.push_back(data::document_starts(batch, row, rows));
+      most = std::max(most, static_cast<int64_t>(found.back().size()));
+    }
+  if (most > documents_) documents_ = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(2 * most)));
+  std::vector<int32_t> padded;
+  for (std::vector<int32_t>& starts : found) {
+    starts.resize(documents_ + 1, static_cast<int32_t>(rows * batch.context));
+    padded.insert(padded.end(), starts.begin(), starts.end());
+  }
+  return fill_place(starts_, padded, batch.rows / rows);
 }
 
-model::Input BatchBuffers::input(int64_t begin, int64_t count) const {
+bool BatchBuffers::fill(const data::Batch& batch) {
+  bool moved = fill_place(tokens_, batch.tokens, batch.rows);
+  moved = fill_place(targets_, batch.targets, batch.rows) || moved;
+  moved = fill_place(positions_, batch.positions, batch.rows) || moved;
+  moved = fill_place(first_key_, batch.first_key, batch.rows) || moved;
+  return fill_documents(batch) || moved;
+}
+
+at::Tensor BatchBuffers::rows(const Place& place, int64_t number) const {
+  return micro_batch_ > 0 ? place.tensor.narrow(0, number * micro_batch_, micro_batch_) : place.tensor;
+}
+
+model::Input BatchBuffers::input(int64_t number) const {
   model::Input input;
-  input.tokens = tokens_.tensor.narrow(0, begin, count);
-  if (positions_.tensor.defined()) input.positions = positions_.tensor.narrow(0, begin, count);
-  if (first_key_.tensor.defined()) input.first_key = first_key_.tensor.narrow(0, begin, count);
+  input.tokens = rows(tokens_, number);
+  if (positions_.tensor.defined()) input.positions = rows(positions_, number);
+  if (first_key_.tensor.defined()) input.first_key = rows(first_key_, number);
+  if (starts_.tensor.defined()) input.document_starts = starts_.tensor[number];
   return input;
 }
 
-at::Tensor BatchBuffers::targets(int64_t begin, int64_t count) const {
-  return targets_.tensor.narrow(0, begin, count).view({-1});
+at::Tensor BatchBuffers::targets(int64_t number) const {
+  return rows(targets_, number).view({-1});
 }
 
 }  // namespace skipattn::training

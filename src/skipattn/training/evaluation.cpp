@@ -64,11 +64,10 @@ Evaluation evaluate(const model::Decoder& decoder, const data::Loader& loader, c
     const int64_t rows = std::min(options.micro_batch, options.windows - first);
     const data::Batch batch = loader.sequences(first, rows);
     buffers.fill(batch);
-    const at::Tensor hidden = decoder.hidden_states(buffers.input(0, rows));
-    const at::Tensor losses =
-        token_losses(hidden.view({-1, hidden.size(-1)}), decoder.head_weight(), buffers.targets(0, rows))
-            .to(at::kCPU, at::kFloat)
-            .contiguous();
+    const at::Tensor hidden = decoder.hidden_states(buffers.input());
+    const at::Tensor losses = token_losses(hidden.view({-1, hidden.size(-1)}), decoder.head_weight(), buffers.targets())
+                                  .to(at::kCPU, at::kFloat)
+                                  .contiguous();
     for (int64_t r = 0; r < rows; ++r)
       add_window(result, batch, r, losses.const_data_ptr<float>(),
                  options.first_scored ? options.first_scored(first + r) : 0);

@@ -48,8 +48,8 @@ TEST(Evaluation, BucketsAddUpToTheMeanOfEveryToken) {
     const data::Batch batch = loader.sequences(window, 1);
     BatchBuffers buffers(at::kCPU);
     buffers.fill(batch);
-    const at::Tensor logits = decoder.logits(decoder.hidden_states(buffers.input(0, 1)))[0];
-    const at::Tensor losses = at::cross_entropy_loss(logits, buffers.targets(0, 1), {}, at::Reduction::None);
+    const at::Tensor logits = decoder.logits(decoder.hidden_states(buffers.input()))[0];
+    const at::Tensor losses = at::cross_entropy_loss(logits, buffers.targets(), {}, at::Reduction::None);
     for (int64_t t = 0; t < 40; ++t) {
       sum += losses[t].item<double>();
       LossSum& bucket = by_document[batch.document_positions[t] < 64 ? 0 : 64];

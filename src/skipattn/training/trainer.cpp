@@ -21,7 +21,7 @@ Trainer::Trainer(model::Decoder& decoder, const TrainingConfig& config, const Ma
     : decoder_(decoder),
       config_(config),
       machine_(machine),
-      batch_(machine.device),
+      batch_(machine.device, config.micro_batch_size),
       graph_(model::make_graph_recorder(machine.device)) {
   optimizer_ = {.beta1 = config.beta1,
                 .beta2 = config.beta2,
@@ -137,14 +137,13 @@ fused::StepResult Trainer::plain_step(int64_t step, double learning_rate) {
 }
 
 void Trainer::plain_micro_step(int64_t number, uint64_t dropout_seed) {
-  const int64_t micro = config_.micro_batch_size;
   model::ForwardOptions options;
   options.dropout = config_.dropout;
   options.dropout_seed = dropout_seed;
   options.recompute = config_.recompute;
-  const at::Tensor hidden = decoder_.hidden_states(batch_.input(number * micro, micro), options);
+  const at::Tensor hidden = decoder_.hidden_states(batch_.input(number), options);
   const at::Tensor loss =
-      cross_entropy(hidden.view({-1, hidden.size(-1)}), decoder_.head_weight(), batch_.targets(number * micro, micro)) /
+      cross_entropy(hidden.view({-1, hidden.size(-1)}), decoder_.head_weight(), batch_.targets(number)) /
       static_cast<double>(micro_steps());
   loss.backward();
   add_gradients(number == 0);
@@ -162,7 +161,7 @@ void Trainer::run_fused(int64_t step) {
 fused::StepResult Trainer::fused_step(int64_t step, double learning_rate) {
   const c10::NoGradGuard no_grad;
   update_->prepare(step, learning_rate);
-  if (may_record_) {
+  if (config_.dropout == 0) {
     graph_.run([&] { run_fused(step); });
   } else {
     run_fused(step);
@@ -171,15 +170,14 @@ fused::StepResult Trainer::fused_step(int64_t step, double learning_rate) {
 }
 
 void Trainer::fused_micro_step(int64_t number, uint64_t dropout_seed) {
-  const int64_t micro = config_.micro_batch_size;
-  const model::Input input = batch_.input(number * micro, micro);
-  fused_->prepare({.batch = micro,
+  const model::Input input = batch_.input(number);
+  fused_->prepare({.batch = config_.micro_batch_size,
                    .length = input.tokens.size(1),
                    .recompute = config_.recompute,
                    .loss_bytes = loss_scratch_bytes(input.tokens.numel(), head_.size(0), head_.options())});
   const at::Tensor& hidden = fused_->forward(input, {.dropout = config_.dropout, .dropout_seed = dropout_seed});
   const double share = 1.0 / static_cast<double>(micro_steps());
-  const at::Tensor loss = loss_and_gradients(hidden, head_, batch_.targets(number * micro, micro),
+  const at::Tensor loss = loss_and_gradients(hidden, head_, batch_.targets(number),
                                              {.hidden = fused_->hidden_gradient(),
                                               .weight = head_gradient_,
                                               .add = number > 0,
@@ -193,7 +191,6 @@ void Trainer::fused_micro_step(int64_t number, uint64_t dropout_seed) {
 StepOutcome Trainer::step(const data::Batch& batch, int64_t step) {
   const double learning_rate = learning_rate_schedule(config_).at(step);
   if (batch_.fill(batch)) graph_.forget();
-  may_record_ = config_.dropout == 0 && batch.first_key.empty();
   const fused::StepResult result = fused_ ? fused_step(step, learning_rate) : plain_step(step, learning_rate);
   return {
       .loss = result.loss, .grad_norm = result.norm, .learning_rate = learning_rate, .skipped = result.skipped != 0};

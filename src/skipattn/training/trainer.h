@@ -29,8 +29,8 @@ struct StepOutcome {
 
 /// Where there are fused kernels, in bf16 or fp32, a step runs through the fused pass (model/training_pass.h); elsewhere,
 /// and where the environment has SKIPATTN_STEP=plain, through run_layer() and torch's autograd, which define it.
-/// On a card the fused step is recorded as a graph (model/step_graph.h), without dropout, whose seeds change from step to step,
-/// and without document masks; and nothing waits for the card until the step's figures are read at its end.
+/// On a card the fused step is recorded as a graph (model/step_graph.h), but with dropout, whose seeds change from step to
+/// step; and nothing waits for the card until the step's figures are read at its end.
 class Trainer {
  public:
   /// Takes over the decoder's parameters (fp32), moves them to the machine's device and dtype.
@@ -76,7 +76,6 @@ class Trainer {
   std::unique_ptr<model::TrainingPass> fused_;  // null: plain
   at::Tensor head_, head_gradient_;             // the vocabulary head with its padding; fused only
   model::StepGraph graph_;
-  bool may_record_ = false;  // this step does what every step does
 };
 
 }  // namespace skipattn::training

@@ -30,7 +30,7 @@ TrainingConfig training_config() {
   return config;
 }
 
-data::Batch make_batch(int64_t step, int64_t vocabulary) {
+data::Batch make_batch(int64_t step, int64_t vocabulary, bool documents = false) {
   at::manual_seed(100 + step);
   const at::Tensor tokens = at::randint(0, vocabulary, {4, kContext + 1}, at::kLong);
   data::Batch batch;
@@ -40,6 +40,8 @@ data::Batch make_batch(int64_t step, int64_t vocabulary) {
     for (int64_t t = 0; t < kContext; ++t) {
       batch.tokens.push_back(tokens[row][t].item<int64_t>());
       batch.targets.push_back(t == 3 ? -1 : tokens[row][t + 1].item<int64_t>());
+      const int64_t start = 5 + row + step;  // of the row's second document
+      if (documents) batch.first_key.push_back(static_cast<int32_t>(t < start ? 0 : start));
     }
   return batch;
 }
@@ -63,14 +65,14 @@ struct Trained {
   std::string kind;
 };
 
-Trained run_steps(const model::ModelConfig& config, const Machine& machine,
-                  TrainingConfig training = training_config()) {
+Trained run_steps(const model::ModelConfig& config, const Machine& machine, TrainingConfig training = training_config(),
+                  bool documents = false) {
   model::Decoder decoder(config);
   decoder.initialize(5);
   Trainer trainer(decoder, training, machine);
   Trained run;
   for (int64_t step = 1; step <= training.steps; ++step)
-    run.outcomes.push_back(trainer.step(make_batch(step, config.vocabulary), step));
+    run.outcomes.push_back(trainer.step(make_batch(step, config.vocabulary, documents), step));
   for (const at::Tensor& master : trainer.masters()) run.masters.push_back(master.cpu());
   for (const at::Tensor& weight : decoder.parameters()) run.weights.push_back(weight.detach().cpu());
   run.kind = trainer.kind();
@@ -116,6 +118,20 @@ TEST(Trainer, TheFusedStepIsThePlainOne) {
     expect_close(fused, plain, {1e-4, 1e-3});
     EXPECT_LT(fused.outcomes.back().loss, fused.outcomes.front().loss + 1);
   }
+}
+
+/// With windows in some layers.
+model::ModelConfig windowed_config() {
+  return small_config("yoco(split=1/2, window=5)");
+}
+
+TEST(Trainer, SoItIsWithDocumentsAndWindows) {
+  const Trained fused = run_steps(windowed_config(), {}, training_config(), /*documents=*/true);
+  EXPECT_EQ(fused.kind, "fused");
+  const Environment plain_step("SKIPATTN_STEP", "plain");
+  expect_close(fused, run_steps(windowed_config(), {}, training_config(), /*documents=*/true), {1e-4, 1e-3});
+  const Trained whole = run_steps(windowed_config(), {});
+  EXPECT_GT(std::abs(whole.outcomes.back().loss - fused.outcomes.back().loss), 1e-3);  // the mask says something
 }
 
 TEST(Trainer, PaddingOfTheVocabularyChangesNothing) {
@@ -178,16 +194,18 @@ TEST(Trainer, ACudaGraphDoesWhatItsStepsDo) {
   if (!at::hasCUDA()) GTEST_SKIP() << "torch sees no CUDA device";
   TrainingConfig training = training_config();
   training.steps = 10;
-  for (const int64_t micro_batch : {4, 2}) {
-    training.micro_batch_size = micro_batch;
-    const model::ModelConfig config = small_config("sla(distance=2, heads=3)");
-    const Trained recorded = run_steps(config, card(at::kFloat), training);
-    EXPECT_EQ(recorded.kind, "CUDA graph");
-    const Environment no_graph("SKIPATTN_CUDA_GRAPH", "0");
-    const Trained launched = run_steps(config, card(at::kFloat), training);
-    EXPECT_EQ(launched.kind, "fused");
-    expect_close(recorded, launched, {1e-4, 0.1});
-  }
+  for (const int64_t micro_batch : {4, 2})
+    for (const bool documents : {false, true})
+      for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+        training.micro_batch_size = micro_batch;
+        const model::ModelConfig config = documents ? windowed_config() : small_config("sla(distance=2, heads=3)");
+        const Trained recorded = run_steps(config, card(dtype), training, documents);
+        EXPECT_EQ(recorded.kind, "CUDA graph");
+        const Environment no_graph("SKIPATTN_CUDA_GRAPH", "0");
+        const Trained launched = run_steps(config, card(dtype), training, documents);
+        EXPECT_EQ(launched.kind, "fused");
+        expect_close(recorded, launched, dtype == at::kFloat ? Limits{1e-4, 0.1} : Limits{2e-2, 0.2});
+      }
 }
 
 }  // namespace

@@ -59,8 +59,11 @@ Outcome run_on(at::Device device, const Inputs& inputs, const FusedAttention& im
   const Inputs there = on(device, inputs);
   std::optional<KeyPattern> roomy;
   if (capacity > 0) {
-    const KeyPattern found = find_key_pattern(*there.options.first_key, there.query.size(2), true);
-    roomy = with_room(found, capacity, found.window);
+    const at::Tensor& first_key = *there.options.first_key;
+    const KeyPattern found = find_key_pattern(first_key, there.query.size(2), true);
+    const at::Tensor starts = at::full({capacity + 1}, first_key.numel(), found.starts.options());
+    starts.narrow(0, 0, found.starts.numel()).copy_(found.starts);
+    roomy = known_key_pattern(there.query.size(2), first_key, starts, found.window);
   }
   Outcome outcome = run_routed(there, {&implementation}, roomy ? &*roomy : nullptr);
   for (at::Tensor* tensor : {&outcome.result.output, &outcome.result.logsumexp, &outcome.grad_query})

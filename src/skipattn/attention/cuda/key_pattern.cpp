@@ -77,23 +77,16 @@ KeyPattern find_key_pattern(const at::Tensor& first_key, int64_t keys, bool caus
   return pattern;
 }
 
-KeyPattern with_room(const KeyPattern& pattern, int64_t capacity, int64_t window) {
-  const int64_t batch = pattern.first_key.size(0), queries = pattern.first_key.size(1);
-  TORCH_CHECK_VALUE(pattern.kind != Kind::kAny && (pattern.window == 0 || pattern.window == window),
-                    "with_room: first_key must say where documents begin, within a window of ", window,
-                    " (0: none), got other masks");
-  const auto options = pattern.first_key.options();
-  const bool documents = pattern.kind == Kind::kDocuments;
-  const at::Tensor starts = documents ? pattern.starts : at::arange(batch + 1, options) * queries;
-  TORCH_CHECK_VALUE(starts.numel() <= capacity + 1, "with_room: capacity must be at least the number of documents, ",
-                    starts.numel() - 1, ", got ", capacity);
-  KeyPattern result = pattern;
-  result.kind = Kind::kDocuments;
-  result.starts = at::full({capacity + 1}, batch * queries, options);
-  result.starts.narrow(0, 0, starts.numel()).copy_(starts);
-  result.longest = queries;
-  result.window = window;
-  return result;
+KeyPattern known_key_pattern(int64_t queries, const at::Tensor& first_key, const at::Tensor& starts, int64_t window) {
+  KeyPattern pattern;
+  pattern.window = window < queries ? window : 0;
+  pattern.first_key = first_key;
+  if (starts.defined()) {
+    pattern.kind = Kind::kDocuments;
+    pattern.starts = starts;
+    pattern.longest = queries;  // one document may fill a row
+  }
+  return pattern;
 }
 
 namespace {

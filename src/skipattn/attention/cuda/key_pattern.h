@@ -29,11 +29,10 @@ struct KeyPattern {
 /// The pattern of first_key [B, T] (any device; waits for it) over S keys. Documents and windows may come together.
 KeyPattern find_key_pattern(const at::Tensor& first_key, int64_t keys, bool causal);
 
-/// A pattern with room for other documents in the same tensors, as a CUDA graph needs it: always kDocuments, `starts` of
-/// capacity + 1 numbers (the rest are B * T), the longest T. Before each replay the starts of the step are copied into those
-/// of the captured one. `window`: the layer's, 0: none. Throws c10::ValueError where first_key says something else (kAny) or
-/// there are more documents. S = T.
-KeyPattern with_room(const KeyPattern& pattern, int64_t capacity, int64_t window);
+/// The pattern where it is known and nothing need be read, as a CUDA graph needs it, for causal attention of T queries over
+/// as many keys. Either may be undefined: first_key, int32 [B, T], which says the same (for what knows no patterns);
+/// `starts`, int32, where each document begins among the B * T tokens, then B * T once or more often. window: as KeyPattern's.
+KeyPattern known_key_pattern(int64_t queries, const at::Tensor& first_key, const at::Tensor& starts, int64_t window);
 
 /// The pattern of a call's options, found once for a tensor and kept while the tensor is not written to.
 std::shared_ptr<const KeyPattern> key_pattern_of(const Options& options, int64_t keys);

@@ -66,18 +66,19 @@ TEST(KeyPattern, WhatFitsNone) {
   EXPECT_EQ(kind(rows({{1, 2, 3}}), 3, true), Kind::kAny);                   // nor here
 }
 
-TEST(KeyPattern, RoomForTheDocumentsOfOtherSteps) {
-  const KeyPattern found = find_key_pattern(rows({{0, 0, 2, 2, 2, 5}, {0, 1, 1, 1, 1, 1}}), 6, true);
-  const KeyPattern roomy = with_room(found, 7, 0);
-  EXPECT_EQ(starts_of(roomy), (std::vector<int>{0, 2, 5, 6, 7, 12, 12, 12}));
-  EXPECT_EQ(roomy.longest, 6);
-  const KeyPattern whole = with_room(find_key_pattern(rows({{0, 0, 0}, {0, 0, 0}}), 3, true), 3, 2);
-  EXPECT_EQ(whole.kind, Kind::kDocuments);
-  EXPECT_EQ(starts_of(whole), (std::vector<int>{0, 3, 6, 6}));
-  EXPECT_EQ(whole.window, 2);
-  EXPECT_THROW(with_room(found, 4, 0), c10::ValueError);
-  EXPECT_THROW(with_room(find_key_pattern(rows({{2, 2, 2}}), 3, true), 9, 0), c10::ValueError);
-  EXPECT_THROW(with_room(find_key_pattern(rows({{0, 0, 1}}), 3, true), 9, 0), c10::ValueError);  // a window of 2
+TEST(KeyPattern, KnownWithoutReading) {
+  const at::Tensor first_key = rows({{0, 0, 2, 3, 4, 5}, {0, 1, 1, 2, 3, 4}});  // documents, a window of 2
+  const KeyPattern found = find_key_pattern(first_key, 6, true);
+  const KeyPattern known = known_key_pattern(6, first_key, found.starts, 2);
+  EXPECT_EQ(known.kind, found.kind);
+  EXPECT_EQ(known.window, found.window);
+  EXPECT_GE(known.longest, found.longest);
+  EXPECT_TRUE(known.starts.is_same(found.starts));
+  EXPECT_TRUE(known.first_key.is_same(first_key));
+  EXPECT_EQ(known_key_pattern(6, first_key, found.starts, 6).window, 0);  // hides nothing
+  const KeyPattern window = known_key_pattern(6, first_key, {}, 5);
+  EXPECT_EQ(window.kind, Kind::kSequences);
+  EXPECT_EQ(window.window, 5);
 }
 
 TEST(KeyPattern, IsFoundOnceForATensorAsItStands) {

@@ -1,5 +1,6 @@
 // Recording with torch's CUDA graphs, whose allocator keeps what is allocated during a recording for the graph alone.
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
@@ -18,11 +19,12 @@ class CudaGraphRecorder : public GraphRecorder {
     graph_ = std::make_unique<at::cuda::CUDAGraph>();
     // The default stream cannot be recorded.
     const c10::cuda::CUDAStreamGuard guard(c10::cuda::getStreamFromPool(/*isHighPriority=*/true));
-    graph_->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    const c10::MempoolId_t pool = at::cuda::graph_pool_handle();
+    graph_->capture_begin(pool, cudaStreamCaptureModeThreadLocal);
     try {
       work();
     } catch (...) {
-      end_broken_capture();
+      end_broken_capture(pool);
       throw;
     }
     graph_->capture_end();
@@ -32,13 +34,22 @@ class CudaGraphRecorder : public GraphRecorder {
 
  private:
   /// Whatever stopped the work is reported, not what ending says then.
-  void end_broken_capture() {
+  void end_broken_capture(const c10::MempoolId_t& pool) {
     try {
       graph_->capture_end();
     } catch (const std::exception&) {
       cudaGetLastError();  // not the next call's error
+      stop_allocating_for(pool);
     }
     graph_.reset();
+  }
+
+  /// An ending that throws leaves the allocator with its pool.
+  static void stop_allocating_for(const c10::MempoolId_t& pool) {
+    try {
+      c10::cuda::CUDACachingAllocator::endAllocateToPool(c10::cuda::current_device(), pool);
+    } catch (const std::exception&) {  // it has let go of the pool already
+    }
   }
 
   std::unique_ptr<at::cuda::CUDAGraph> graph_;
