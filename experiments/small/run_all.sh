@@ -31,7 +31,7 @@ while (($#)); do
     *) NAMES+=("$1"); shift ;;
   esac
 done
-((${#NAMES[@]})) || NAMES=(comparison grid document_mask contexts sizes)
+((${#NAMES[@]})) || NAMES=(comparison grid document_mask contexts sizes largest_again)
 for name in "${NAMES[@]}"; do
   [[ -f experiments/small/$name.toml ]] || { echo "run_all: there is no experiments/small/$name.toml" >&2; exit 2; }
 done

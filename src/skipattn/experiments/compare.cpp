@@ -61,6 +61,8 @@ void do_run(const Experiment& experiment, const PlannedRun& planned, const std::
     result.settings = error.settings();
   }
   write_run_result(planned.folder, result);
+  // One that diverged may be tried again from its last checkpoint.
+  if (result.run.problem.empty()) training::RunFolder(planned.folder).remove_moments();
 }
 
 /// Read only: a dry run leaves no trace.

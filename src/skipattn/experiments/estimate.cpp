@@ -48,8 +48,14 @@ double counted_memory(const PlannedRun& run) {
   return kProcessBytes + 18 * run.parameters + tokens * (layers + 24 * width);
 }
 
-double checkpoint_bytes(const PlannedRun& run) {
-  return 12 * run.parameters;  // fp32 weights and two moments
+/// Of the checkpoints of a run that is over: fp32 weights.
+double kept_bytes(const PlannedRun& run) {
+  return 4 * run.parameters * static_cast<double>(run.config.training.keep_last);
+}
+
+/// While it goes on: two moments as well, and one more checkpoint while it is being written.
+double largest_bytes(const PlannedRun& run) {
+  return 12 * run.parameters * static_cast<double>(run.config.training.keep_last + 1);
 }
 
 const PlannedRun& costliest(const std::vector<PlannedRun>& runs) {
@@ -121,14 +127,13 @@ RunEstimate estimate_run(const PlannedRun& run, const Speed& speed) {
     result.seconds = left / speed.tokens_per_second;
   }
   result.memory_bytes = counted_memory(run);
-  result.disk_bytes = checkpoint_bytes(run) * static_cast<double>(std::max<int64_t>(1, run.config.training.keep_last)) +
-                      kLogLineBytes * static_cast<double>(run.config.training.steps);
+  result.disk_bytes = kept_bytes(run) + kLogLineBytes * static_cast<double>(run.config.training.steps);
   return result;
 }
 
 Estimate estimate(const std::vector<PlannedRun>& runs, const Speed& speed) {
   Estimate sum;
-  double largest_checkpoint = 0;
+  double largest = 0;
   for (const PlannedRun& run : runs) {
     const RunEstimate one = estimate_run(run, speed);
     sum.tokens += run.tokens - run.tokens_done;
@@ -136,9 +141,9 @@ Estimate estimate(const std::vector<PlannedRun>& runs, const Speed& speed) {
     sum.disk_bytes += one.disk_bytes;
     if (run.finished) continue;
     sum.memory_bytes = std::max(sum.memory_bytes, one.memory_bytes);
-    largest_checkpoint = std::max(largest_checkpoint, checkpoint_bytes(run));
+    largest = std::max(largest, largest_bytes(run) - kept_bytes(run));
   }
-  sum.disk_bytes += largest_checkpoint;
+  sum.disk_bytes += largest;
   if (speed.peak_memory && sum.memory_bytes > 0) sum.memory_bytes = *speed.peak_memory;
   return sum;
 }

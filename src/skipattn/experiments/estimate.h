@@ -37,7 +37,7 @@ struct Estimate {
   double tokens = 0;        ///< still to be trained on
   double seconds = 0;       ///< one run after the other
   double memory_bytes = 0;  ///< of the largest run left: measured, or counted
-  double disk_bytes = 0;    ///< of all runs, and one more checkpoint while it is being written
+  double disk_bytes = 0;    ///< when all have ended, and what the largest takes besides while it goes on
 };
 Estimate estimate(const std::vector<PlannedRun>& runs, const Speed& speed);
 

@@ -96,6 +96,12 @@ void RunFolder::remove_old(int64_t keep_last) const {
   }
 }
 
+void RunFolder::remove_moments() const {
+  std::error_code error;
+  for (const int64_t step : checkpoint_steps(path_))
+    fs::remove(path_ / checkpoint_name(step) / "trainer.safetensors", error);
+}
+
 void write_trainer_state(const fs::path& folder, const TrainerState& state) {
   io::write_json_file(folder / "trainer.json", {{"step", state.step},
                                                 {"tokens", state.tokens},

@@ -33,6 +33,8 @@ class RunFolder {
   std::optional<std::filesystem::path> latest() const;
   /// Writes checkpoint-<step> through `fill(temporary folder)`, makes it the latest, and deletes all but `keep_last`.
   void save(int64_t step, int64_t keep_last, const std::function<void(const std::filesystem::path&)>& fill) const;
+  /// For a run that is over: takes trainer.safetensors, two thirds of a checkpoint, from all of them.
+  void remove_moments() const;
 
  private:
   void link(const std::filesystem::path& name, const std::filesystem::path& target) const;

@@ -1,5 +1,6 @@
 #include "skipattn/training/run_folder.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -68,6 +69,21 @@ TEST(RunFolder, ASaveKilledBeforeItsLinksIsFinishedByTheNextOpening) {
   const RunFolder folder(base / "run");
   EXPECT_EQ(io::slurp(base / "run" / "config.json"), "2");
   EXPECT_FALSE(fs::is_symlink(base / "run" / ".latest.link"));
+}
+
+TEST(RunFolder, WhatIsOverNeedsNoMoments) {
+  const io::TestFolder base;
+  const RunFolder folder(base / "run");
+  for (const int64_t step : {1, 2}) {
+    save(folder, step);
+    std::ofstream(base / "run" / fmt::format("checkpoint-{}", step) / "trainer.safetensors") << "moments";
+  }
+  folder.remove_moments();
+  for (const int64_t step : {1, 2}) {
+    EXPECT_FALSE(fs::exists(base / "run" / fmt::format("checkpoint-{}", step) / "trainer.safetensors"));
+    EXPECT_TRUE(fs::exists(base / "run" / fmt::format("checkpoint-{}", step) / "trainer.json"));
+  }
+  EXPECT_EQ(io::slurp(base / "run" / "config.json"), "2");
 }
 
 TEST(RunFolder, AFolderThatCannotBeMadeIsNamed) {

@@ -53,7 +53,8 @@ class Session {
     settings_ = to_toml(config_, /*comments=*/false);
     decoder_ = std::make_unique<model::Decoder>(starting_model());
     trainer_ = std::make_unique<Trainer>(*decoder_, config_.training, machine_);
-    if (checkpoint_) trainer_->load_moments(*checkpoint_ / "trainer.safetensors");
+    const bool ended = state_.step >= config_.training.steps;  // such a checkpoint may have lost its moments
+    if (checkpoint_ && !ended) trainer_->load_moments(*checkpoint_ / "trainer.safetensors");
     // On the CPU reading ahead would take a processor from the step.
     if (machine_.device.is_cuda()) prefetcher_.emplace(*data_.train, config_.training.steps);
     io::write_file_atomically(folder_.path() / "run.toml", to_toml(config_, /*comments=*/true));
