@@ -15,7 +15,7 @@ harness.require("numpy")
 ROOT = pathlib.Path(os.environ.get("SKIPATTN_SOURCE_DIR", ".")).resolve()
 RUNS = {"full/comparison": 72, "full/contexts": 27, "full/sizes": 18, "full/document_mask": 18,
         "small/comparison": 50, "small/contexts": 36, "small/sizes": 24, "small/document_mask": 24, "small/grid": 40,
-        "small/largest_again": 12}
+        "small/largest_again": 12, "card/books": 48}
 
 
 def test_every_file_is_a_sweep_of_the_runs_it_should_have(folder):
@@ -32,7 +32,7 @@ def test_every_file_is_a_sweep_of_the_runs_it_should_have(folder):
         # What was asked for in tokens, rounded down to whole steps: the same for every run, so contexts and sizes compare.
         tokens = {run["tokens"] for run in plan["runs"]}
         assert max(tokens) - min(tokens) <= 0.01 * max(tokens), (name, tokens)
-        assert [row["seeds"] for row in plan["detectable"]][:2] == [3, 4] and plan["detectable"][0]["difference"] > 0.05
+        assert [row["seeds"] for row in plan["detectable"]][:2] == [3, 4] and plan["detectable"][0]["difference"] > 0.03
 
 
 def test_every_setting_at_full_size_says_where_it_comes_from(folder):
@@ -101,7 +101,7 @@ def test_all_small_ones_run_in_turn_and_stop_in_time(folder):
     names = [re.search(r"small/(\w+)\.toml", call)[1] for call in calls]
     assert sorted(f"small/{name}" for name in names) == sorted(name for name in RUNS if name.startswith("small"))
     assert calls[0] == f"sweep --config experiments/small/{names[0]}.toml --out results/small/{names[0]}", calls[0]
-    assert done.stdout.count("table") == 5 and (folder / "results" / "small" / "grid.txt").read_text() == "table\n"
+    assert done.stdout.count("table") == len(calls) and (folder / "results" / "small" / "grid.txt").read_text() == "table\n"
 
     calls, _ = run_all("--pilot", "--threads", "1", "grid")
     assert calls == ["sweep --config experiments/small/grid.toml --out results/pilot/grid --threads 1 "

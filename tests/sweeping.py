@@ -186,6 +186,8 @@ def test_mistakes(folder):
     fails(*base, "--control", "size", says="must be parameters, flops or kv_bytes")
     fails(*base, "--against", "data.context=3", says="no list of values")
     fails(*base, "--tokens-per-second", "3", says="dry-run")
+    fails(*base, "--device", "cuda", says="no CUDA device", env={"CUDA_VISIBLE_DEVICES": ""})
+    assert not (folder / "out").exists()
     fails(*base, "--collect", says="nothing to collect")
     run(*base, "--quiet")
     fails(*base, "--collect", "--set", "training.beta1=0.5", says=["[sweep]", "training.beta1"])

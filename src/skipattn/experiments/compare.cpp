@@ -10,6 +10,7 @@
 #include "skipattn/experiments/run_lock.h"
 #include "skipattn/experiments/run_result.h"
 #include "skipattn/training/diverged.h"
+#include "skipattn/training/machine.h"
 #include "skipattn/training/run_data.h"
 #include "skipattn/training/run_folder.h"
 #include "skipattn/training/training_run.h"
@@ -125,6 +126,8 @@ void check_finished_runs(const Experiment& experiment, const fs::path& out) {
 void do_runs(const Experiment& experiment, const fs::path& out, const Shard& shard, const ProgressSink& progress) {
   check_finished_runs(experiment, out);
   const std::vector<PlannedRun> runs = plan_runs(experiment, out);
+  for (const PlannedRun& planned : runs)
+    if (!planned.finished) training::use_machine(planned.config.run);  // what this one lacks, before anything is written
   for (size_t i = 0; i < runs.size(); ++i) {
     if (!is_in_shard(experiment, i, shard)) continue;
     const PlannedRun& planned = runs[i];
