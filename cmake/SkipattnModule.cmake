@@ -1,11 +1,11 @@
 # skipattn_module(NAME [TORCH] [WHOLE_ARCHIVE] [DEPENDS modules and libraries...])
-# Every folder of src/skipattn is one static library, skipattn_NAME, of all its *.cpp files (for cuda/ see SkipattnCuda), and
+# Every folder of src/skipattn is one static library, skipattn_NAME, of all *.cpp files in and below it (for cuda/ see SkipattnCuda), and
 # one test program, NAME_test, of its *_test.cpp files. TORCH: may include ATen headers (they are precompiled once, in attention/).
 # WHOLE_ARCHIVE: keep objects that only register themselves (torch operators).
 function(skipattn_module name)
   cmake_parse_arguments(arg "TORCH;WHOLE_ARCHIVE" "" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/fused/*.cpp
-    ${CMAKE_CURRENT_SOURCE_DIR}/cpu/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/cpu/kernels/*.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/cuda/[^/]*$")
   skipattn_cuda_files(cuda_files cuda_stand_in)
   if(NOT cuda_stand_in OR SKIPATTN_CUDA_LINKS)
     list(APPEND sources ${cuda_files})

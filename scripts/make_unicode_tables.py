@@ -19,7 +19,7 @@ import tiktoken
 import tokenizers
 from tokenizers import Regex, normalizers, pre_tokenizers
 
-FOLDER = pathlib.Path(__file__).resolve().parent.parent / "src/skipattn/tokenizer"
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "src/skipattn/tokenizer/unicode"
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 ALL = "".join(map(chr, CODE_POINTS))
 CATEGORIES = ("Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co Cn").split()
@@ -91,7 +91,7 @@ def table(kind, name, items):
 
 
 def include_of(comment):
-    return f'{HEADER}// {comment}\n#include "skipattn/tokenizer/unicode_tables.h"\n{BEGIN}'
+    return f'{HEADER}// {comment}\n#include "skipattn/tokenizer/unicode/tables.h"\n{BEGIN}'
 
 
 def categories_text():
@@ -182,9 +182,9 @@ def main():
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     arguments = parser.parse_args()
 
-    for path, content in ((FOLDER / "unicode_categories.cpp", categories_text()),
-                          (FOLDER / "unicode_sets.cpp", sets_text()),
-                          (FOLDER / "unicode_normalization.cpp", normalization_text())):
+    for path, content in ((FOLDER / "categories.cpp", categories_text()),
+                          (FOLDER / "sets.cpp", sets_text()),
+                          (FOLDER / "normalization.cpp", normalization_text())):
         if not arguments.check:
             path.write_text(content)
             print(f"{path.name}: {len(content.splitlines())} lines")

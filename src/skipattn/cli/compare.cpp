@@ -9,8 +9,8 @@
 #include "skipattn/core/errors.h"
 #include "skipattn/core/text.h"
 #include "skipattn/experiments/compare.h"
-#include "skipattn/experiments/report.h"
-#include "skipattn/experiments/report_json.h"
+#include "skipattn/experiments/report/json.h"
+#include "skipattn/experiments/report/report.h"
 #include "skipattn/experiments/terminal_table.h"
 #include "skipattn/io/atomic_file.h"
 

@@ -9,11 +9,11 @@
 #include "skipattn/core/errors.h"
 #include "skipattn/core/text.h"
 #include "skipattn/experiments/compare.h"
-#include "skipattn/experiments/paper.h"
-#include "skipattn/experiments/report.h"
-#include "skipattn/experiments/sweep.h"
-#include "skipattn/experiments/sweep_results.h"
-#include "skipattn/experiments/sweep_table.h"
+#include "skipattn/experiments/paper/paper.h"
+#include "skipattn/experiments/report/report.h"
+#include "skipattn/experiments/sweep/results.h"
+#include "skipattn/experiments/sweep/sweep.h"
+#include "skipattn/experiments/sweep/table.h"
 #include "skipattn/io/atomic_file.h"
 
 namespace skipattn::cli {

@@ -127,7 +127,8 @@ void do_runs(const Experiment& experiment, const fs::path& out, const Shard& sha
   check_finished_runs(experiment, out);
   const std::vector<PlannedRun> runs = plan_runs(experiment, out);
   for (const PlannedRun& planned : runs)
-    if (!planned.finished) training::use_machine(planned.config.run);  // what this one lacks, before anything is written
+    if (!planned.finished)
+      training::use_machine(planned.config.run);  // what this one lacks, before anything is written
   for (size_t i = 0; i < runs.size(); ++i) {
     if (!is_in_shard(experiment, i, shard)) continue;
     const PlannedRun& planned = runs[i];

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "skipattn/core/progress.h"
-#include "skipattn/experiments/report_data.h"
+#include "skipattn/experiments/report/data.h"
 #include "skipattn/experiments/variants.h"
 
 namespace skipattn::experiments {

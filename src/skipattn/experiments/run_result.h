@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "skipattn/experiments/report_data.h"
+#include "skipattn/experiments/report/data.h"
 #include "skipattn/training/training_run.h"
 
 namespace skipattn::experiments {

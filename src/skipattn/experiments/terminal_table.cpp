@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include "skipattn/core/text.h"
-#include "skipattn/experiments/report_text.h"
+#include "skipattn/experiments/report/text.h"
 
 namespace skipattn::experiments {
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "skipattn/experiments/report_data.h"
+#include "skipattn/experiments/report/data.h"
 
 namespace skipattn::experiments {
 

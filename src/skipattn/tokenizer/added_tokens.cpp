@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "skipattn/tokenizer/character_class.h"
+#include "skipattn/tokenizer/pattern/character_class.h"
 
 namespace skipattn::tokenizer {
 namespace {

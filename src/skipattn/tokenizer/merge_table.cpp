@@ -5,7 +5,7 @@
 #include <queue>
 
 #include "skipattn/core/errors.h"
-#include "skipattn/tokenizer/utf8.h"
+#include "skipattn/tokenizer/unicode/utf8.h"
 
 namespace skipattn::tokenizer {
 namespace {

@@ -1,7 +1,7 @@
 #include "skipattn/tokenizer/normalizer.h"
 
-#include "skipattn/tokenizer/normal_form.h"
 #include "skipattn/tokenizer/space_pieces.h"
+#include "skipattn/tokenizer/unicode/normal_form.h"
 
 namespace skipattn::tokenizer {
 

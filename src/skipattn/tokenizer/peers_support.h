@@ -3,7 +3,7 @@
 
 #include <sys/wait.h>
 
-#include "skipattn/tokenizer/character_class.h"
+#include "skipattn/tokenizer/pattern/character_class.h"
 #include "skipattn/tokenizer/test_support.h"
 
 namespace skipattn::tokenizer::test {

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "skipattn/tokenizer/plain_words.h"
+#include "skipattn/tokenizer/pattern/plain_words.h"
+#include "skipattn/tokenizer/pattern/split_pattern.h"
 #include "skipattn/tokenizer/pretokens.h"
 #include "skipattn/tokenizer/scheme.h"
-#include "skipattn/tokenizer/split_pattern.h"
 
 namespace skipattn::tokenizer {
 

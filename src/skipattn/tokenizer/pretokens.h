@@ -4,7 +4,7 @@
 //
 // The pattern is scanned by hand: no backtracking is ever needed, since only the white space rule
 // looks ahead, by one character. Every byte of the text is in exactly one pre-token. See
-// character_class.h for text that is not UTF-8.
+// pattern/character_class.h for text that is not UTF-8.
 //
 //   PretokenScanner scanner("Hello  world's");
 //   for (std::string_view piece; scanner.next(piece);) …   // "Hello", " ", " world", "'s"
@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "skipattn/tokenizer/character_class.h"
+#include "skipattn/tokenizer/pattern/character_class.h"
 
 namespace skipattn::tokenizer {
 

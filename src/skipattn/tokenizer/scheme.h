@@ -24,7 +24,7 @@ enum class PrefixSpace : uint8_t {
 
 /// One cut of text into pieces, which the next step cuts further.
 struct SplitStep {
-  /// What is searched for (pattern_reader.h); empty: GPT-2's pattern, which has a scanner of its own (pretokens.h).
+  /// What is searched for (pattern/pattern_reader.h); empty: GPT-2's pattern, which has a scanner of its own (pretokens.h).
   std::string pattern = {};
   bool drop_matches = false;  ///< what matches is no piece
   bool drop_gaps = false;     ///< what lies between matches is no piece

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "skipattn/tokenizer/plain_words.h"
+#include "skipattn/tokenizer/pattern/plain_words.h"
+#include "skipattn/tokenizer/pattern/split_pattern.h"
 #include "skipattn/tokenizer/space_pieces.h"
-#include "skipattn/tokenizer/split_pattern.h"
 
 namespace skipattn::tokenizer {
 namespace {

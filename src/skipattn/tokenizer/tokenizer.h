@@ -7,7 +7,7 @@
 //   tokenizer.decode(ids)                                                   // "Hello world"
 //
 // How: text is cut into pre-tokens, GPT-2's by a hand-written scanner (pretokens.h), others by their pattern
-// (split_pattern.h) or at spaces (space_pieces.h); each is looked up in a cache of those seen before (pretoken_cache.h)
+// (pattern/split_pattern.h) or at spaces (space_pieces.h); each is looked up in a cache of those seen before (pretoken_cache.h)
 // and merged by rank when it is new (merge_table.h). A Tokenizer is immutable, cheap to copy (copies share everything),
 // and may be used by any number of threads at once.
 #pragma once

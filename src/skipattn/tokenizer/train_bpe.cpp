@@ -7,7 +7,7 @@
 #include "skipattn/core/errors.h"
 #include "skipattn/core/stop.h"
 #include "skipattn/tokenizer/byte_alphabet.h"
-#include "skipattn/tokenizer/character_class.h"
+#include "skipattn/tokenizer/pattern/character_class.h"
 #include "skipattn/tokenizer/pretokens.h"
 
 namespace skipattn::tokenizer {

@@ -8,7 +8,7 @@
 #include "skipattn/tokenizer/byte_alphabet.h"
 #include "skipattn/tokenizer/normalizer.h"
 #include "skipattn/tokenizer/space_pieces.h"
-#include "skipattn/tokenizer/utf8.h"
+#include "skipattn/tokenizer/unicode/utf8.h"
 
 namespace skipattn::tokenizer {
 namespace {
