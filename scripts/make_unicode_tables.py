@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-r"""Writes src/skipattn/tokenizer/unicode_{categories,sets,normalization}.cpp: what the tokenizer knows of Unicode.
+r"""Writes src/skipattn/tokenizer/unicode/{categories,sets,normalization}.cpp: what the tokenizer knows of Unicode.
 
 The tables must be those of the Unicode versions that the packages `tokenizers` and `tiktoken` were built with, not of
 the newest one, so they are taken from these packages: a text of all code points is put through their patterns and

@@ -15,7 +15,7 @@ harness.require("numpy")
 ROOT = pathlib.Path(os.environ.get("SKIPATTN_SOURCE_DIR", ".")).resolve()
 RUNS = {"full/comparison": 72, "full/contexts": 27, "full/sizes": 18, "full/document_mask": 18,
         "small/comparison": 50, "small/contexts": 36, "small/sizes": 24, "small/document_mask": 24, "small/grid": 40,
-        "small/largest_again": 12, "card/books": 48}
+        "small/largest_again": 12, "card/books": 24, "card/pages": 48}
 
 
 def test_every_file_is_a_sweep_of_the_runs_it_should_have(folder):

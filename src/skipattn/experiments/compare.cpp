@@ -61,9 +61,10 @@ void do_run(const Experiment& experiment, const PlannedRun& planned, const std::
     result.run.problem = error.what();
     result.settings = error.settings();
   }
-  write_run_result(planned.folder, result);
-  // One that diverged may be tried again from its last checkpoint.
+  // Before the result: killed between the two, the run ends once more from its last checkpoint. One that diverged may be
+  // tried again.
   if (result.run.problem.empty()) training::RunFolder(planned.folder).remove_moments();
+  write_run_result(planned.folder, result);
 }
 
 /// Read only: a dry run leaves no trace.

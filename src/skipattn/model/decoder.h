@@ -15,6 +15,7 @@
 #include <optional>
 #include <vector>
 
+#include "skipattn/attention/cuda/key_pattern.h"
 #include "skipattn/model/layer.h"
 #include "skipattn/model/parameters.h"
 
@@ -25,9 +26,8 @@ struct Input {
   at::Tensor tokens;                         ///< int64 [B, T]
   std::optional<at::Tensor> positions = {};  ///< int64 [B, T]; empty: past, past + 1, …
   std::optional<at::Tensor> first_key = {};  ///< int32 [B, T]: earliest key each token may see; empty: 0
-  /// int32: what first_key says where it says where documents begin and nothing else. Each one's first token among the B * T,
-  /// then B * T once or more often. Saves a card's fused step from looking into first_key. Empty: not known.
-  std::optional<at::Tensor> document_starts = {};
+  /// What first_key says, where it says where documents begin and nothing else: saves a card's fused step from looking.
+  std::optional<attention::cuda::DocumentStarts> documents = {};
   int64_t past = 0;  ///< tokens already in the cache (their keys come first)
 };
 

@@ -35,6 +35,7 @@ void StepGraph::run(const std::function<void()>& step) {
 void StepGraph::forget() {
   plain_steps_ = 0;
   recorded_ = false;
+  if (recorder_) recorder_->forget();
 }
 
 }  // namespace skipattn::model

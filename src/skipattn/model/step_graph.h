@@ -14,10 +14,12 @@ namespace skipattn::model {
 class GraphRecorder {
  public:
   virtual ~GraphRecorder() = default;
-  /// Records `work` without doing it. A recording made before is forgotten. Throws when something in it cannot be recorded.
+  /// Records `work` without doing it, after forget(). Throws when something in it cannot be recorded.
   virtual void record(const std::function<void()>& work) = 0;
   /// Does what was recorded.
   virtual void replay() = 0;
+  /// Gives back what a recording holds.
+  virtual void forget() = 0;
 };
 
 /// Null where nothing can be recorded: on the CPU, and where the environment has SKIPATTN_CUDA_GRAPH=0.

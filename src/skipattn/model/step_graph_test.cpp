@@ -9,7 +9,7 @@ namespace skipattn::model {
 namespace {
 
 struct Counts {
-  int records = 0, replays = 0;
+  int records = 0, replays = 0, forgotten = 0;
 };
 
 /// Does in place of a recording what was last asked for, or refuses.
@@ -25,6 +25,8 @@ class StandIn : public GraphRecorder {
     ++counts_.replays;
     work_();
   }
+
+  void forget() override { ++counts_.forgotten; }
 
  private:
   Counts& counts_;
@@ -59,6 +61,7 @@ TEST(StepGraph, AfterAChangeItWarmsUpAgain) {
   const std::function<void()> step = [&] { ++done; };
   for (int i = 0; i < 5; ++i) graph.run(step);
   graph.forget();
+  EXPECT_EQ(counts.forgotten, 1);
   for (int i = 0; i < 5; ++i) graph.run(step);
   EXPECT_EQ(done, 10);
   EXPECT_EQ(counts.records, 2);

@@ -35,9 +35,9 @@ void TrainingPass::prepare(const PassShape& shape) {
 
 TrainingPass::Mask TrainingPass::make_mask(const Input& input, int64_t window) const {
   Mask mask{.first_key = window > 0 ? std::optional(windowed_first_key(input, window)) : input.first_key};
-  if (!input.first_key || input.document_starts)
-    mask.pattern = attention::cuda::known_key_pattern(shape_.length, mask.first_key.value_or(at::Tensor()),
-                                                      input.document_starts.value_or(at::Tensor()), window);
+  if (!input.first_key || input.documents)
+    mask.pattern = attention::cuda::known_key_pattern(shape_.length, window, mask.first_key.value_or(at::Tensor()),
+                                                      input.documents.value_or(attention::cuda::DocumentStarts()));
   return mask;
 }
 

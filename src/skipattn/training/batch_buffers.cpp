@@ -27,23 +27,53 @@ bool BatchBuffers::fill_place(Place& place, const std::vector<T>& values, int64_
   return moves;
 }
 
-/// Room for twice the documents met, so that a step recorded as a graph seldom has to be recorded again.
-bool BatchBuffers::fill_documents(const data::Batch& batch) {
-  std::vector<std::vector<int32_t>> found;
-  int64_t most = 0;
-  const int64_t rows = micro_batch_ > 0 ? micro_batch_ : batch.rows;
-  if (!batch.first_key.empty())
-    for (int64_t row = 0; row < batch.rows; row += rows) {
-      found.push_back(data::document_starts(batch, row, rows));
-      most = std::max(most, static_cast<int64_t>(found.back().size()));
+namespace {
+
+constexpr int64_t kMostDocuments = 65535;  // the second dimension of a kernel's grid
+constexpr int64_t kDocumentStep = 16, kShortest = 128;
+
+struct Documents {
+  std::vector<std::vector<int32_t>> starts;  // of each micro-batch
+  int64_t most = 0, longest = 0;
+};
+
+Documents find_documents(const data::Batch& batch, int64_t rows) {
+  Documents found;
+  for (int64_t row = 0; row < batch.rows; row += rows) {
+    found.starts.push_back(data::document_starts(batch, row, rows));
+    const std::vector<int32_t>& starts = found.starts.back();
+    found.most = std::max(found.most, static_cast<int64_t>(starts.size()));
+    for (size_t i = 0; i < starts.size(); ++i) {
+      const int64_t end = i + 1 < starts.size() ? starts[i + 1] : rows * batch.context;
+      found.longest = std::max(found.longest, end - starts[i]);
     }
-  if (most > documents_) documents_ = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(2 * most)));
+  }
+  return found;
+}
+
+/// A quarter more than are there. The kernels have blocks and memory for empty places too.
+int64_t room_for(int64_t documents) {
+  const int64_t room = (documents + documents / 4 + kDocumentStep - 1) / kDocumentStep * kDocumentStep;
+  return std::max(documents, std::min(room, kMostDocuments));
+}
+
+}  // namespace
+
+bool BatchBuffers::fill_documents(const data::Batch& batch) {
+  if (batch.first_key.empty()) return fill_place(starts_, std::vector<int32_t>(), 1);
+  const int64_t rows = micro_batch_ > 0 ? micro_batch_ : batch.rows;
+  Documents found = find_documents(batch, rows);
+  if (found.most > documents_) documents_ = room_for(found.most);
+  const bool longer = found.longest > longest_;
+  if (longer)
+    longest_ = std::min(batch.context,
+                        std::max(kShortest, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(found.longest)))));
   std::vector<int32_t> padded;
-  for (std::vector<int32_t>& starts : found) {
+  for (std::vector<int32_t>& starts : found.starts) {
     starts.resize(documents_ + 1, static_cast<int32_t>(rows * batch.context));
     padded.insert(padded.end(), starts.begin(), starts.end());
   }
-  return fill_place(starts_, padded, batch.rows / rows);
+  return fill_place(starts_, padded, batch.rows / rows) || longer;
 }
 
 bool BatchBuffers::fill(const data::Batch& batch) {
@@ -63,7 +93,7 @@ model::Input BatchBuffers::input(int64_t number) const {
   input.tokens = rows(tokens_, number);
   if (positions_.tensor.defined()) input.positions = rows(positions_, number);
   if (first_key_.tensor.defined()) input.first_key = rows(first_key_, number);
-  if (starts_.tensor.defined()) input.document_starts = starts_.tensor[number];
+  if (starts_.tensor.defined()) input.documents = {starts_.tensor[number], longest_};
   return input;
 }
 

@@ -17,8 +17,8 @@ class BatchBuffers {
   /// micro_batch: rows of one, of which batches have a multiple; 0: a batch is a single one.
   explicit BatchBuffers(at::Device device, int64_t micro_batch = 0) : device_(device), micro_batch_(micro_batch) {}
 
-  /// Not before the device has done what was begun with the last batch. Returns whether the tensors moved: with the first
-  /// batch, whenever its shape changes, and when there are more documents than there is room for.
+  /// Not before the device has done what was begun with the last batch. Returns whether a step must be recorded anew: with
+  /// the first batch, whenever its shape changes, and when there are more or longer documents than there is room for.
   bool fill(const data::Batch& batch);
 
   /// Micro-batch `number` as a decoder's input.
@@ -40,6 +40,7 @@ class BatchBuffers {
   at::Device device_;
   int64_t micro_batch_;
   int64_t documents_ = 0;  // of a micro-batch that there is room for
+  int64_t longest_ = 0;    // tokens of a document that the device is told to expect
   Place tokens_, targets_, positions_, first_key_;
   Place starts_;  // [micro-batches, documents_ + 1]
 };

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 namespace skipattn::training {
@@ -42,24 +43,59 @@ TEST(BatchBuffers, TheyMoveOnlyWithTheShape) {
   EXPECT_TRUE(buffers.fill(make_batch(4, 3, true)));
   EXPECT_TRUE(buffers.fill(make_batch(4, 3, false)));
   EXPECT_FALSE(buffers.input(0).first_key.has_value());
-  EXPECT_FALSE(buffers.input(0).document_starts.has_value());
+  EXPECT_FALSE(buffers.input(0).documents.has_value());
   EXPECT_TRUE(buffers.fill(make_batch(2, 6, false)));
 }
 
-TEST(BatchBuffers, DocumentsStayInTheirPlacesUntilThereIsNoRoomForThem) {
+/// Rows of 200 tokens in which documents begin at these places.
+data::Batch documents_at(const std::vector<std::vector<int>>& begins) {
+  data::Batch batch = make_batch(std::ssize(begins), 200, false);
+  for (const std::vector<int>& row : begins)
+    for (int i = 0, start = 0; i < 200; ++i) {
+      if (std::ranges::find(row, i) != row.end()) start = i;
+      batch.first_key.push_back(start);
+    }
+  return batch;
+}
+
+std::vector<int> evenly(int step) {
+  std::vector<int> begins;
+  for (int i = 0; i < 200; i += step) begins.push_back(i);
+  return begins;
+}
+
+/// The list as far as it says something, and how long it is.
+std::pair<std::vector<int>, int64_t> starts_of(const BatchBuffers& buffers, int64_t number) {
+  const at::Tensor starts = buffers.input(number).documents->starts;
+  std::vector<int> used(starts.data_ptr<int>(), starts.data_ptr<int>() + starts.numel());
+  while (used.size() > 1 && used[used.size() - 2] == used.back()) used.pop_back();
+  return {used, starts.numel()};
+}
+
+TEST(BatchBuffers, DocumentsStayInTheirPlacesWhileThereIsRoomForThem) {
+  using Starts = std::pair<std::vector<int>, int64_t>;
   BatchBuffers buffers(at::kCPU, 1);
-  data::Batch batch = make_batch(2, 8, false);
-  batch.first_key = {0, 0, 0, 3, 3, 3, 3, 3, /**/ 0, 0, 0, 0, 0, 0, 0, 0};
-  EXPECT_TRUE(buffers.fill(batch));
-  EXPECT_TRUE(at::equal(*buffers.input(0).document_starts, at::tensor({0, 3, 8, 8, 8}, at::kInt)));
-  EXPECT_TRUE(at::equal(*buffers.input(1).document_starts, at::tensor({0, 8, 8, 8, 8}, at::kInt)));
-  batch.first_key = {0, 0, 0, 3, 4, 5, 5, 5, /**/ 0, 0, 0, 0, 0, 0, 0, 7};
-  EXPECT_FALSE(buffers.fill(batch));  // four documents: as many as there is room for
-  EXPECT_TRUE(at::equal(*buffers.input(0).document_starts, at::tensor({0, 3, 4, 5, 8}, at::kInt)));
-  EXPECT_TRUE(at::equal(*buffers.input(1).document_starts, at::tensor({0, 7, 8, 8, 8}, at::kInt)));
-  batch.first_key[1] = 1;
-  EXPECT_TRUE(buffers.fill(batch));
-  EXPECT_EQ(buffers.input(0).document_starts->numel(), 17);
+  EXPECT_TRUE(buffers.fill(documents_at({{0, 90}, {0, 10, 110}})));
+  EXPECT_EQ(starts_of(buffers, 0), (Starts{{0, 90, 200}, 17}));
+  EXPECT_EQ(starts_of(buffers, 1), (Starts{{0, 10, 110, 200}, 17}));
+  EXPECT_EQ(buffers.input(0).documents->longest, 128);
+  EXPECT_FALSE(buffers.fill(documents_at({evenly(13), {0, 100}})));  // sixteen documents
+  EXPECT_EQ(starts_of(buffers, 0).first.size(), 17U);
+  EXPECT_EQ(starts_of(buffers, 1), (Starts{{0, 100, 200}, 17}));
+  EXPECT_TRUE(buffers.fill(documents_at({evenly(5), {0, 100}})));  // forty
+  EXPECT_EQ(starts_of(buffers, 1), (Starts{{0, 100, 200}, 65}));
+  EXPECT_FALSE(buffers.fill(documents_at({evenly(4), {0, 72}})));  // one of 128 tokens
+  EXPECT_TRUE(buffers.fill(documents_at({evenly(4), {0, 71}})));
+  EXPECT_EQ(buffers.input(0).documents->longest, 200);
+  EXPECT_FALSE(buffers.fill(documents_at({{0}, {0}})));
+  EXPECT_EQ(starts_of(buffers, 0), (Starts{{0, 200}, 65}));
+}
+
+TEST(BatchBuffers, DocumentsOfAMicroBatchAreCountedThroughItsRows) {
+  BatchBuffers buffers(at::kCPU, 2);
+  buffers.fill(documents_at({{0}, {0, 7}, {0, 9}, {0}}));
+  EXPECT_EQ(starts_of(buffers, 0).first, (std::vector<int>{0, 200, 207, 400}));
+  EXPECT_EQ(starts_of(buffers, 1).first, (std::vector<int>{0, 9, 200, 400}));
 }
 
 }  // namespace

@@ -53,8 +53,7 @@ class Session {
     settings_ = to_toml(config_, /*comments=*/false);
     decoder_ = std::make_unique<model::Decoder>(starting_model());
     trainer_ = std::make_unique<Trainer>(*decoder_, config_.training, machine_);
-    const bool ended = state_.step >= config_.training.steps;  // such a checkpoint may have lost its moments
-    if (checkpoint_ && !ended) trainer_->load_moments(*checkpoint_ / "trainer.safetensors");
+    if (checkpoint_) load_moments();
     // On the CPU reading ahead would take a processor from the step.
     if (machine_.device.is_cuda()) prefetcher_.emplace(*data_.train, config_.training.steps);
     io::write_file_atomically(folder_.path() / "run.toml", to_toml(config_, /*comments=*/true));
@@ -86,6 +85,18 @@ class Session {
     if (run.init) take_model_of(*run.init, config);
     finish_run_config(config);
     return config;
+  }
+
+  /// A finished run of a comparison has none, and needs none unless it is to go on.
+  void load_moments() {
+    const fs::path file = *checkpoint_ / "trainer.safetensors";
+    if (state_.step >= config_.training.steps) return;
+    if (!fs::exists(file))
+      throw InputError(
+          "'{}' holds no optimizer state, which comparisons delete when a run ends; it cannot be resumed, but "
+          "--init takes its weights into another folder",
+          checkpoint_->string());
+    trainer_->load_moments(file);
   }
 
   /// A checkpoint's model, the one to start from, or random weights.

@@ -63,7 +63,7 @@ Outcome run_on(at::Device device, const Inputs& inputs, const FusedAttention& im
     const KeyPattern found = find_key_pattern(first_key, there.query.size(2), true);
     const at::Tensor starts = at::full({capacity + 1}, first_key.numel(), found.starts.options());
     starts.narrow(0, 0, found.starts.numel()).copy_(found.starts);
-    roomy = known_key_pattern(there.query.size(2), first_key, starts, found.window);
+    roomy = known_key_pattern(there.query.size(2), found.window, first_key, {starts, 2 * found.longest});
   }
   Outcome outcome = run_routed(there, {&implementation}, roomy ? &*roomy : nullptr);
   for (at::Tensor* tensor : {&outcome.result.output, &outcome.result.logsumexp, &outcome.grad_query})

@@ -77,14 +77,15 @@ KeyPattern find_key_pattern(const at::Tensor& first_key, int64_t keys, bool caus
   return pattern;
 }
 
-KeyPattern known_key_pattern(int64_t queries, const at::Tensor& first_key, const at::Tensor& starts, int64_t window) {
+KeyPattern known_key_pattern(int64_t queries, int64_t window, const at::Tensor& first_key,
+                             const DocumentStarts& documents) {
   KeyPattern pattern;
   pattern.window = window < queries ? window : 0;
   pattern.first_key = first_key;
-  if (starts.defined()) {
+  if (documents.starts.defined()) {
     pattern.kind = Kind::kDocuments;
-    pattern.starts = starts;
-    pattern.longest = queries;  // one document may fill a row
+    pattern.starts = documents.starts;
+    pattern.longest = documents.longest;
   }
   return pattern;
 }

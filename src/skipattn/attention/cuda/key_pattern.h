@@ -29,10 +29,16 @@ struct KeyPattern {
 /// The pattern of first_key [B, T] (any device; waits for it) over S keys. Documents and windows may come together.
 KeyPattern find_key_pattern(const at::Tensor& first_key, int64_t keys, bool causal);
 
+/// What a call's maker knows of its documents.
+struct DocumentStarts {
+  at::Tensor starts = {};  ///< KeyPattern::starts; undefined: there are none
+  int64_t longest = 0;     ///< KeyPattern::longest
+};
+
 /// The pattern where it is known and nothing need be read, as a CUDA graph needs it, for causal attention of T queries over
-/// as many keys. Either may be undefined: first_key, int32 [B, T], which says the same (for what knows no patterns);
-/// `starts`, int32, where each document begins among the B * T tokens, then B * T once or more often. window: as KeyPattern's.
-KeyPattern known_key_pattern(int64_t queries, const at::Tensor& first_key, const at::Tensor& starts, int64_t window);
+/// as many keys. window: KeyPattern's; first_key, int32 [B, T], says the same, for what knows no patterns.
+KeyPattern known_key_pattern(int64_t queries, int64_t window, const at::Tensor& first_key,
+                             const DocumentStarts& documents);
 
 /// The pattern of a call's options, found once for a tensor and kept while the tensor is not written to.
 std::shared_ptr<const KeyPattern> key_pattern_of(const Options& options, int64_t keys);

@@ -69,14 +69,15 @@ TEST(KeyPattern, WhatFitsNone) {
 TEST(KeyPattern, KnownWithoutReading) {
   const at::Tensor first_key = rows({{0, 0, 2, 3, 4, 5}, {0, 1, 1, 2, 3, 4}});  // documents, a window of 2
   const KeyPattern found = find_key_pattern(first_key, 6, true);
-  const KeyPattern known = known_key_pattern(6, first_key, found.starts, 2);
+  const DocumentStarts documents{found.starts, 5};
+  const KeyPattern known = known_key_pattern(6, 2, first_key, documents);
   EXPECT_EQ(known.kind, found.kind);
   EXPECT_EQ(known.window, found.window);
-  EXPECT_GE(known.longest, found.longest);
+  EXPECT_EQ(known.longest, 5);
   EXPECT_TRUE(known.starts.is_same(found.starts));
   EXPECT_TRUE(known.first_key.is_same(first_key));
-  EXPECT_EQ(known_key_pattern(6, first_key, found.starts, 6).window, 0);  // hides nothing
-  const KeyPattern window = known_key_pattern(6, first_key, {}, 5);
+  EXPECT_EQ(known_key_pattern(6, 6, first_key, documents).window, 0);  // hides nothing
+  const KeyPattern window = known_key_pattern(6, 5, first_key, {});
   EXPECT_EQ(window.kind, Kind::kSequences);
   EXPECT_EQ(window.window, 5);
 }

@@ -1,4 +1,4 @@
-// The colours that all figures for papers have in common: those of report_style.cpp's light page.
+// The colours that all figures for papers have in common: those of report/style.cpp's light page.
 #pragma once
 
 #include <array>

@@ -9,7 +9,7 @@
 
 namespace skipattn::experiments {
 
-/// Writes into `folder`: results.csv (every run), comparisons.csv, table.tex, and paper_figures.h's figures as
+/// Writes into `folder`: results.csv (every run), comparisons.csv, table.tex, and figures.h's figures as
 /// figures/NAME.svg, NAME.pdf and NAME.csv. Returns the paths. RunError where something cannot be written.
 std::vector<std::string> write_paper_files(const SweepResults& results, const std::filesystem::path& folder);
 

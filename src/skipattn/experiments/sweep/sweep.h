@@ -3,7 +3,7 @@
 //
 //   const Sweep sweep = plan_sweep(read_sweep_settings(arguments));
 //   do_runs(sweep.experiment, out, shard, progress);
-//   const SweepResults results = collect_sweep(sweep, out, "bf16");       // sweep_results.h
+//   const SweepResults results = collect_sweep(sweep, out, "bf16");       // results.h
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -24,7 +24,7 @@ std::vector<SweepLine> sweep_lines(const SweepResults& results);
 /// The table, and below it what could have been detected, how bests were chosen, and runs without a result.
 std::string sweep_table(const SweepResults& results, bool colour = false);
 
-/// `runs` of `skipattn sweep --json`: every cell with the keys of a compare variant (report_json.h). p_value and p_value_holm
+/// `runs` of `skipattn sweep --json`: every cell with the keys of a compare variant (report/json.h). p_value and p_value_holm
 /// are corrected by Holm's method over all comparisons of the sweep, p_value_uncorrected is not.
 nlohmann::ordered_json sweep_json(const SweepResults& results);
 

@@ -11,47 +11,74 @@ namespace skipattn::model::cuda {
 
 namespace {
 
-class CudaGraphRecorder : public GraphRecorder {
+/// One recording on a stream of its own; the default stream cannot be recorded.
+class Capture {
  public:
-  void record(const std::function<void()>& work) override {
-    graph_.reset();
-    c10::cuda::device_synchronize();
-    graph_ = std::make_unique<at::cuda::CUDAGraph>();
-    // The default stream cannot be recorded.
-    const c10::cuda::CUDAStreamGuard guard(c10::cuda::getStreamFromPool(/*isHighPriority=*/true));
-    const c10::MempoolId_t pool = at::cuda::graph_pool_handle();
-    graph_->capture_begin(pool, cudaStreamCaptureModeThreadLocal);
+  explicit Capture(at::cuda::CUDAGraph& graph) : graph_(graph) {
     try {
-      work();
-    } catch (...) {
-      end_broken_capture(pool);
+      graph_.capture_begin(pool_, cudaStreamCaptureModeThreadLocal);
+    } catch (const std::exception&) {
+      give_back_pool();
       throw;
     }
-    graph_->capture_end();
   }
-
-  void replay() override { graph_->replay(); }
+  /// Broken off: whatever stopped the work is reported, not what ending says then.
+  ~Capture() {
+    if (ended_) return;
+    try {
+      graph_.capture_end();
+    } catch (const std::exception&) {
+      give_back_pool();
+    }
+  }
+  void end() {
+    ended_ = true;
+    try {
+      graph_.capture_end();
+    } catch (const std::exception&) {
+      give_back_pool();
+      throw;
+    }
+  }
 
  private:
-  /// Whatever stopped the work is reported, not what ending says then.
-  void end_broken_capture(const c10::MempoolId_t& pool) {
+  /// An ending that throws leaves the allocator with its pool, and the graph without the right to release it.
+  void give_back_pool() const {
+    cudaGetLastError();  // not the next call's error
+    const c10::DeviceIndex device = c10::cuda::current_device();
     try {
-      graph_->capture_end();
-    } catch (const std::exception&) {
-      cudaGetLastError();  // not the next call's error
-      stop_allocating_for(pool);
-    }
-    graph_.reset();
-  }
-
-  /// An ending that throws leaves the allocator with its pool.
-  static void stop_allocating_for(const c10::MempoolId_t& pool) {
-    try {
-      c10::cuda::CUDACachingAllocator::endAllocateToPool(c10::cuda::current_device(), pool);
+      c10::cuda::CUDACachingAllocator::endAllocateToPool(device, pool_);
+      c10::cuda::CUDACachingAllocator::releasePool(device, pool_);
     } catch (const std::exception&) {  // it has let go of the pool already
     }
   }
 
+  at::cuda::CUDAGraph& graph_;
+  const c10::cuda::CUDAStreamGuard stream_{c10::cuda::getStreamFromPool(/*isHighPriority=*/true)};
+  const c10::MempoolId_t pool_ = at::cuda::graph_pool_handle();
+  bool ended_ = false;
+};
+
+class CudaGraphRecorder : public GraphRecorder {
+ public:
+  void record(const std::function<void()>& work) override {
+    forget();
+    c10::cuda::device_synchronize();
+    graph_ = std::make_unique<at::cuda::CUDAGraph>();
+    try {
+      Capture capture(*graph_);
+      work();
+      capture.end();
+    } catch (const std::exception&) {
+      forget();
+      throw;
+    }
+  }
+
+  void replay() override { graph_->replay(); }
+  void forget() override { graph_.reset(); }
+
+ private:
   std::unique_ptr<at::cuda::CUDAGraph> graph_;
 };
 
