@@ -48,19 +48,14 @@ def routed_attention_reference(query: Tensor, sources: Sequence[Tensor], routes:
 
 
 def attend_pairs(queries: Tensor, sources: Sequence[Tensor], pairs: Sequence[Pair], scale: float, visible: Tensor,
-                 factors: list[Tensor] | None, soft_cap: float | None = None) -> tuple[Tensor, Tensor]:
-    """The query heads [B, G, T, d] of one KV head: output [B, G, T, d] and logsumexp [B, G, T].
-
-    factors: per pair what dropout multiplies the weights by. soft_cap: scores pass through cap * tanh(score / cap).
-    """
+            factors: list[Tensor] | None) -> tuple[Tensor, Tensor]:
+    """The query heads [B, G, T, d] of one KV head: output [B, G, T, d] and logsumexp [B, G, T]."""
     accumulate = torch.float64 if queries.dtype == torch.float64 else torch.float32
     if len(pairs) == 0 or visible.size(-1) == 0:
         return torch.zeros_like(queries), queries.new_full(queries.shape[:3], -math.inf, dtype=accumulate)
     scores = []
     for key_tensor, key_head, _, _ in pairs:
         score = torch.matmul(queries, sources[key_tensor].narrow(1, key_head, 1).transpose(2, 3)) * scale
-        if soft_cap is not None:
-            score = soft_cap * torch.tanh(score / soft_cap)
         scores.append(score.masked_fill(~visible, -math.inf))
     joint = torch.cat(scores, -1)                                # [B, G, T, pairs * S]
     sees_nothing = ~visible.any(-1, keepdim=True)                # [B, 1, T, 1]
