@@ -32,7 +32,8 @@ def test_every_file_is_a_sweep_of_the_runs_it_should_have(folder):
         # What was asked for in tokens, rounded down to whole steps: the same for every run, so contexts and sizes compare.
         tokens = {run["tokens"] for run in plan["runs"]}
         assert max(tokens) - min(tokens) <= 0.01 * max(tokens), (name, tokens)
-        assert [row["seeds"] for row in plan["detectable"]][:2] == [3, 4] and plan["detectable"][0]["difference"] > 0.03
+        assert [row["seeds"] for row in plan["detectable"]][:2] == [3, 4]
+        assert plan["detectable"][0]["difference"] > (0.03 if name == "small/largest_again" else 0.05)
 
 
 def test_every_setting_at_full_size_says_where_it_comes_from(folder):

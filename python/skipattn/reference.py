@@ -48,7 +48,7 @@ def routed_attention_reference(query: Tensor, sources: Sequence[Tensor], routes:
 
 
 def attend_pairs(queries: Tensor, sources: Sequence[Tensor], pairs: Sequence[Pair], scale: float, visible: Tensor,
-            factors: list[Tensor] | None) -> tuple[Tensor, Tensor]:
+                 factors: list[Tensor] | None) -> tuple[Tensor, Tensor]:
     """The query heads [B, G, T, d] of one KV head: output [B, G, T, d] and logsumexp [B, G, T]."""
     accumulate = torch.float64 if queries.dtype == torch.float64 else torch.float32
     if len(pairs) == 0 or visible.size(-1) == 0:

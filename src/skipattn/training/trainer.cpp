@@ -22,7 +22,7 @@ Trainer::Trainer(model::Decoder& decoder, const TrainingConfig& config, const Ma
       config_(config),
       machine_(machine),
       batch_(machine.device, config.micro_batch_size),
-      graph_(model::make_graph_recorder(machine.device)) {
+      graph_(config.dropout == 0 ? model::make_graph_recorder(machine.device) : nullptr) {
   optimizer_ = {.beta1 = config.beta1,
                 .beta2 = config.beta2,
                 .epsilon = config.epsilon,
@@ -161,11 +161,7 @@ void Trainer::run_fused(int64_t step) {
 fused::StepResult Trainer::fused_step(int64_t step, double learning_rate) {
   const c10::NoGradGuard no_grad;
   update_->prepare(step, learning_rate);
-  if (config_.dropout == 0) {
-    graph_.run([&] { run_fused(step); });
-  } else {
-    run_fused(step);
-  }
+  graph_.run([&] { run_fused(step); });
   return update_->read();
 }
 

@@ -11,66 +11,21 @@ namespace skipattn::model::cuda {
 
 namespace {
 
-/// One recording on a stream of its own; the default stream cannot be recorded.
-class Capture {
- public:
-  explicit Capture(at::cuda::CUDAGraph& graph) : graph_(graph) {
-    try {
-      graph_.capture_begin(pool_, cudaStreamCaptureModeThreadLocal);
-    } catch (const std::exception&) {
-      give_back_pool();
-      throw;
-    }
-  }
-  /// Broken off: whatever stopped the work is reported, not what ending says then.
-  ~Capture() {
-    if (ended_) return;
-    try {
-      graph_.capture_end();
-    } catch (const std::exception&) {
-      give_back_pool();
-    }
-  }
-  void end() {
-    ended_ = true;
-    try {
-      graph_.capture_end();
-    } catch (const std::exception&) {
-      give_back_pool();
-      throw;
-    }
-  }
-
- private:
-  /// An ending that throws leaves the allocator with its pool, and the graph without the right to release it.
-  void give_back_pool() const {
-    cudaGetLastError();  // not the next call's error
-    const c10::DeviceIndex device = c10::cuda::current_device();
-    try {
-      c10::cuda::CUDACachingAllocator::endAllocateToPool(device, pool_);
-      c10::cuda::CUDACachingAllocator::releasePool(device, pool_);
-    } catch (const std::exception&) {  // it has let go of the pool already
-    }
-  }
-
-  at::cuda::CUDAGraph& graph_;
-  const c10::cuda::CUDAStreamGuard stream_{c10::cuda::getStreamFromPool(/*isHighPriority=*/true)};
-  const c10::MempoolId_t pool_ = at::cuda::graph_pool_handle();
-  bool ended_ = false;
-};
-
 class CudaGraphRecorder : public GraphRecorder {
  public:
   void record(const std::function<void()>& work) override {
     forget();
     c10::cuda::device_synchronize();
     graph_ = std::make_unique<at::cuda::CUDAGraph>();
+    // The default stream cannot be recorded.
+    const c10::cuda::CUDAStreamGuard stream(c10::cuda::getStreamFromPool(/*isHighPriority=*/true));
+    const c10::MempoolId_t pool = at::cuda::graph_pool_handle();
     try {
-      Capture capture(*graph_);
+      graph_->capture_begin(pool, cudaStreamCaptureModeThreadLocal);
       work();
-      capture.end();
-    } catch (const std::exception&) {
-      forget();
+      graph_->capture_end();
+    } catch (...) {
+      end_broken_capture(pool);
       throw;
     }
   }
@@ -79,6 +34,27 @@ class CudaGraphRecorder : public GraphRecorder {
   void forget() override { graph_.reset(); }
 
  private:
+  /// Whatever stopped the work is reported, not what ending says then.
+  void end_broken_capture(const c10::MempoolId_t& pool) {
+    try {
+      graph_->capture_end();
+    } catch (const std::exception&) {
+      cudaGetLastError();  // not the next call's error
+      give_back(pool);
+    }
+    forget();
+  }
+
+  /// An ending that throws leaves the allocator with its pool, and the graph without the right to release it.
+  static void give_back(const c10::MempoolId_t& pool) {
+    const c10::DeviceIndex device = c10::cuda::current_device();
+    try {
+      c10::cuda::CUDACachingAllocator::endAllocateToPool(device, pool);
+      c10::cuda::CUDACachingAllocator::releasePool(device, pool);
+    } catch (const std::exception&) {  // it has let go of the pool already
+    }
+  }
+
   std::unique_ptr<at::cuda::CUDAGraph> graph_;
 };
 
